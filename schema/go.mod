@@ -1,0 +1,3 @@
+module latchkey.dev/schema
+
+go 1.26.0
