@@ -1,0 +1,30 @@
+// Package schema embeds the contracts that every part of Latchkey agrees on: the
+// database's tables and rights, the events, and the HTTP APIs.
+package schema
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed sql
+var files embed.FS
+
+// Roles makes the Postgres roles, once per cluster. It is idempotent.
+//
+//go:embed sql/roles.sql
+var Roles string
+
+// Main holds the numbered migrations of the main database.
+var Main = sub("sql/main")
+
+// Keys holds the numbered migrations of the key database.
+var Keys = sub("sql/keys")
+
+func sub(dir string) fs.FS {
+	f, err := fs.Sub(files, dir)
+	if err != nil {
+		panic(err) // the directory is embedded at build time
+	}
+	return f
+}

@@ -1,0 +1,291 @@
+package event
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// kinds makes an empty Data for every type there is, the closed set of Types.
+var kinds = map[string]func() Data{}
+
+func init() {
+	for _, make := range []func() Data{
+		func() Data { return new(CodeRequested) }, func() Data { return new(TextRequested) }, func() Data { return new(CodeEntered) },
+		func() Data { return new(LoginSucceeded) }, func() Data { return new(LoginRefused) }, func() Data { return new(LoginEnded) },
+		func() Data { return new(PasswordChanged) }, func() Data { return new(DeviceNamed) }, func() Data { return new(DeviceRevoked) },
+		func() Data { return new(MemberCreated) }, func() Data { return new(MemberUpdated) }, func() Data { return new(NumberChanged) },
+		func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
+		func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
+		func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
+		func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
+		func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
+	} {
+		kinds[make().Type()] = make
+	}
+}
+
+func newData(typ string) Data {
+	if make := kinds[typ]; make != nil {
+		return make()
+	}
+	return nil
+}
+
+// Details are an address and a user agent, sealed to the member's own public key
+// (HPKE, encapsulated key then ciphertext). Nil where there are none.
+type Details []byte
+
+// CodeRequested: a challenge was made and its first text asked for.
+type CodeRequested struct {
+	Challenge  uuid.UUID `json:"challenge"`
+	Member     uuid.UUID `json:"member"`
+	Software   string    `json:"software"`
+	Purpose    string    `json:"purpose"`     // register, prove_number
+	Origin     string    `json:"origin"`      // sign_in, device_check
+	DeviceKind string    `json:"device_kind"` // key, bearer
+	Thumbprint []byte    `json:"thumbprint"`
+	Reason     string    `json:"reason"` // why a code is asked for: device.Decision's words
+	Country    string    `json:"country"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	Details    Details   `json:"details,omitempty"`
+}
+
+// TextRequested: the person asked for another text.
+type TextRequested struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Member    uuid.UUID `json:"member"`
+	Request   int       `json:"request"` // 2 or 3
+}
+
+// CodeEntered: a code was typed. The code itself is in the entry, sealed to the verifier.
+type CodeEntered struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Member    uuid.UUID `json:"member"`
+	Entry     uuid.UUID `json:"entry"`
+}
+
+// LoginSucceeded: a person is in.
+type LoginSucceeded struct {
+	Member   uuid.UUID  `json:"member"`
+	Software string     `json:"software"`
+	Origin   string     `json:"origin"`             // sign_in, device_check
+	Device   *uuid.UUID `json:"device,omitempty"`   // absent where no second factor was required
+	Session  *uuid.UUID `json:"session,omitempty"`  // absent where the product keeps its own
+	AMR      []string   `json:"amr"`                // RFC 8176
+	Upgraded string     `json:"upgraded,omitempty"` // an upgrade that was recorded and not asked about
+	Details  Details    `json:"details,omitempty"`
+}
+
+// LoginRefused: a sign-in or a device check was refused. Member is absent for an unknown user ID.
+type LoginRefused struct {
+	Member   *uuid.UUID `json:"member,omitempty"`
+	Software string     `json:"software"`
+	Origin   string     `json:"origin"`
+	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused
+	Details  Details    `json:"details,omitempty"`
+}
+
+// LoginEnded: a session was signed out.
+type LoginEnded struct {
+	Member  uuid.UUID `json:"member"`
+	Session uuid.UUID `json:"session"`
+}
+
+// PasswordChanged: a person changed the own password.
+type PasswordChanged struct {
+	Member uuid.UUID `json:"member"`
+}
+
+// DeviceNamed: a person named a device. The name is the person's own words and is not told.
+type DeviceNamed struct {
+	Member uuid.UUID `json:"member"`
+	Device uuid.UUID `json:"device"`
+}
+
+// DeviceRevoked: a registration ended.
+type DeviceRevoked struct {
+	Member uuid.UUID `json:"member"`
+	Device uuid.UUID `json:"device"`
+	Reason string    `json:"reason"` // a device_revoke_reason
+	By     uuid.UUID `json:"by"`     // the member who did it
+}
+
+// MemberCreated: a person was added.
+type MemberCreated struct {
+	Member    uuid.UUID `json:"member"`
+	Role      string    `json:"role"`
+	HasNumber bool      `json:"has_number"`
+	Country   string    `json:"country,omitempty"` // of the number
+	By        string    `json:"by"`                // "key:<id>", "member:<id>" or "operator"
+}
+
+// MemberUpdated: a person's role or state changed.
+type MemberUpdated struct {
+	Member uuid.UUID `json:"member"`
+	Role   string    `json:"role"`
+	By     string    `json:"by"`
+}
+
+// NumberChanged: a person's phone number was set, changed or removed.
+type NumberChanged struct {
+	Member    uuid.UUID `json:"member"`
+	Version   int       `json:"version"`
+	HasNumber bool      `json:"has_number"`
+	Country   string    `json:"country,omitempty"`
+	By        string    `json:"by"`
+}
+
+// SMSAttempt is what every event about one attempt tells.
+type SMSAttempt struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Attempt   uuid.UUID `json:"attempt"`
+	AttemptNo int       `json:"attempt_no"`
+	Request   int       `json:"request"`
+	Text      int       `json:"text"`
+	Provider  string    `json:"provider"`
+	Country   string    `json:"country"`
+}
+
+// Subject is the challenge.
+func (a SMSAttempt) Subject() uuid.UUID { return a.Challenge }
+
+// SMSAttempted: a text is about to be handed to a provider.
+type SMSAttempted struct {
+	SMSAttempt
+	Rescued bool `json:"rescued,omitempty"` // it repeats one that a crash left without an end
+}
+
+// SMSAnswer is what a provider answered.
+type SMSAnswer struct {
+	SMSAttempt
+	Reason     string `json:"reason"` // sms.Reason
+	VendorCode string `json:"vendor_code,omitempty"`
+	TookMS     int    `json:"took_ms"`
+}
+
+// SMSAccepted: the provider took the text.
+type SMSAccepted struct{ SMSAnswer }
+
+// SMSRefused: the provider did not take it; Never says that no provider can.
+type SMSRefused struct {
+	SMSAnswer
+	Never bool `json:"never,omitempty"`
+}
+
+// SMSUnanswered: it is not known whether the provider took it.
+type SMSUnanswered struct{ SMSAnswer }
+
+// SMSAbandoned: a requested text will not be sent any more.
+type SMSAbandoned struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Request   int       `json:"request"`
+	Reason    string    `json:"reason"` // too_late, never_deliverable, no_text_left, closed
+}
+
+// SMSReceipt is what a provider reported afterwards.
+type SMSReceipt struct {
+	SMSAttempt
+	VendorCode string `json:"vendor_code,omitempty"`
+}
+
+// SMSDelivered: the provider says that the text reached the phone.
+type SMSDelivered struct{ SMSReceipt }
+
+// SMSUndelivered: the provider says that it did not.
+type SMSUndelivered struct {
+	SMSReceipt
+	Status string `json:"status"` // sms.Status
+}
+
+// DeviceRegistered: the right code was typed and the device is registered.
+type DeviceRegistered struct {
+	Challenge  uuid.UUID `json:"challenge"`
+	Member     uuid.UUID `json:"member"`
+	Device     uuid.UUID `json:"device"`
+	Software   string    `json:"software"`
+	Kind       string    `json:"kind"`
+	Thumbprint []byte    `json:"thumbprint"`
+	Text       int       `json:"text"` // the number of the text whose code was typed
+	Entry      uuid.UUID `json:"entry"`
+}
+
+// CodeRejected: an entry was judged and did not register the device.
+type CodeRejected struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Member    uuid.UUID `json:"member"`
+	Entry     uuid.UUID `json:"entry"`
+	Result    string    `json:"result"` // a verdict_result
+	TriesLeft int       `json:"tries_left"`
+}
+
+// CodeExpired: a challenge ended because its time was over.
+type CodeExpired struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Member    uuid.UUID `json:"member"`
+}
+
+// AccountCreated: an account was opened.
+type AccountCreated struct {
+	Account uuid.UUID `json:"account"`
+	Kind    string    `json:"kind"`
+	By      string    `json:"by"`
+}
+
+// OptionChanged: an option of an account was changed.
+type OptionChanged struct {
+	Account uuid.UUID `json:"account"`
+	Option  string    `json:"option"`
+	Before  string    `json:"before"`
+	After   string    `json:"after"`
+	By      string    `json:"by"`
+}
+
+func (CodeRequested) Type() string    { return "latchkey.code.requested" }
+func (TextRequested) Type() string    { return "latchkey.text.requested" }
+func (CodeEntered) Type() string      { return "latchkey.code.entered" }
+func (LoginSucceeded) Type() string   { return "latchkey.login.succeeded" }
+func (LoginRefused) Type() string     { return "latchkey.login.refused" }
+func (LoginEnded) Type() string       { return "latchkey.login.ended" }
+func (PasswordChanged) Type() string  { return "latchkey.login.password_changed" }
+func (DeviceNamed) Type() string      { return "latchkey.device.named" }
+func (DeviceRevoked) Type() string    { return "latchkey.device.revoked" }
+func (MemberCreated) Type() string    { return "latchkey.member.created" }
+func (MemberUpdated) Type() string    { return "latchkey.member.updated" }
+func (NumberChanged) Type() string    { return "latchkey.member.number_changed" }
+func (SMSAttempted) Type() string     { return "latchkey.sms.attempted" }
+func (SMSAccepted) Type() string      { return "latchkey.sms.accepted" }
+func (SMSRefused) Type() string       { return "latchkey.sms.refused" }
+func (SMSUnanswered) Type() string    { return "latchkey.sms.unanswered" }
+func (SMSAbandoned) Type() string     { return "latchkey.sms.abandoned" }
+func (SMSDelivered) Type() string     { return "latchkey.sms.delivered" }
+func (SMSUndelivered) Type() string   { return "latchkey.sms.undelivered" }
+func (DeviceRegistered) Type() string { return "latchkey.device.registered" }
+func (CodeRejected) Type() string     { return "latchkey.code.rejected" }
+func (CodeExpired) Type() string      { return "latchkey.code.expired" }
+func (AccountCreated) Type() string   { return "latchkey.account.created" }
+func (OptionChanged) Type() string    { return "latchkey.account.option_changed" }
+
+func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
+func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
+func (d CodeEntered) Subject() uuid.UUID    { return d.Challenge }
+func (d LoginSucceeded) Subject() uuid.UUID { return d.Member }
+func (d LoginRefused) Subject() uuid.UUID {
+	if d.Member == nil {
+		return uuid.Nil
+	}
+	return *d.Member
+}
+func (d LoginEnded) Subject() uuid.UUID       { return d.Member }
+func (d PasswordChanged) Subject() uuid.UUID  { return d.Member }
+func (d DeviceNamed) Subject() uuid.UUID      { return d.Member }
+func (d DeviceRevoked) Subject() uuid.UUID    { return d.Member }
+func (d MemberCreated) Subject() uuid.UUID    { return d.Member }
+func (d MemberUpdated) Subject() uuid.UUID    { return d.Member }
+func (d NumberChanged) Subject() uuid.UUID    { return d.Member }
+func (d SMSAbandoned) Subject() uuid.UUID     { return d.Challenge }
+func (d DeviceRegistered) Subject() uuid.UUID { return d.Challenge }
+func (d CodeRejected) Subject() uuid.UUID     { return d.Challenge }
+func (d CodeExpired) Subject() uuid.UUID      { return d.Challenge }
+func (d AccountCreated) Subject() uuid.UUID   { return d.Account }
+func (d OptionChanged) Subject() uuid.UUID    { return d.Account }
