@@ -1,8 +1,6 @@
 package event
 
 import (
-	"time"
-
 	"github.com/google/uuid"
 )
 
@@ -47,7 +45,7 @@ type CodeRequested struct {
 	Thumbprint []byte    `json:"thumbprint"`
 	Reason     string    `json:"reason"` // why a code is asked for: device.Decision's words
 	Country    string    `json:"country"`
-	ExpiresAt  time.Time `json:"expires_at"`
+	ValidS     int       `json:"valid_seconds"`
 	Details    Details   `json:"details,omitempty"`
 }
 

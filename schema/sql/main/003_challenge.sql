@@ -48,6 +48,7 @@ CREATE TABLE text_request (
     CONSTRAINT text_request_no CHECK (request_no BETWEEN 1 AND 3)
 ) PARTITION BY RANGE (challenge_id);
 CREATE TABLE text_request_default PARTITION OF text_request DEFAULT;
+CREATE INDEX text_request_requested_at ON text_request (requested_at);
 
 -- attempt is one try of the dispatcher to hand one text to one provider, written before
 -- any request leaves. Its primary key is the lock: of two claims of a challenge's next
@@ -104,6 +105,7 @@ CREATE TABLE entry (
     CONSTRAINT entry_sealed CHECK (length(sealed) BETWEEN 1 AND 256 AND length(encapsulated) BETWEEN 1 AND 256)
 ) PARTITION BY RANGE (id);
 CREATE TABLE entry_default PARTITION OF entry DEFAULT;
+CREATE INDEX entry_entered_at ON entry (entered_at);
 
 -- verdict is the verifier's one answer to an entry.
 CREATE TABLE verdict (

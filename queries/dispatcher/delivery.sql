@@ -1,0 +1,97 @@
+-- name: DeliveryRead :many
+-- What the dispatcher may know of the challenges whose texts it is asked to send.
+-- attempts holds every attempt so far, oldest first.
+WITH q AS (SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@request_nos::smallint[]) AS request_no)
+SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.seed, c.epoch,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
+    s.name AS software_name, s.autofill_host, s.app_hash,
+    coalesce((
+        SELECT jsonb_agg(jsonb_build_object('no', a.attempt_no, 'request', a.request_no, 'text', a.text_no, 'provider', a.provider,
+            'ending', coalesce(a.ending, ''), 'due_at', a.due_at) ORDER BY a.attempt_no)
+        FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
+FROM q
+JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = q.request_no
+JOIN challenge c ON c.id = q.challenge_id
+JOIN software s ON s.id = c.software_id;
+
+-- name: RequestUnclaimed :many
+-- Texts asked for in a window of the database's clock that no attempt was made of.
+SELECT t.challenge_id, t.request_no, t.requested_at
+FROM text_request t
+WHERE t.requested_at >= @since AND t.requested_at < now() - (@lag_seconds::double precision) * interval '1 second'
+    AND NOT EXISTS (SELECT FROM attempt a WHERE a.challenge_id = t.challenge_id AND a.request_no = t.request_no)
+ORDER BY t.requested_at
+LIMIT @most;
+
+-- name: AttemptDue :many
+-- Attempts whose lease ended without a record, and those to be followed by another.
+SELECT challenge_id, request_no FROM attempt WHERE due_at <= now() ORDER BY due_at LIMIT @most;
+
+-- name: AttemptClaim :many
+-- Writes the next attempts, their leases and events before any request leaves. Of two claims of
+-- one attempt number one wins, and only the winner's rows come back. A claim of a challenge
+-- that is closed or has less than margin left is not made.
+WITH q AS (
+    SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@attempt_nos::smallint[]) AS attempt_no,
+        unnest(@ids::uuid[]) AS id, unnest(@request_nos::smallint[]) AS request_no, unnest(@text_nos::smallint[]) AS text_no,
+        unnest(@providers::text[]) AS provider, unnest(@event_ids::uuid[]) AS event_id, unnest(@event_types::text[]) AS event_type,
+        unnest(@account_ids::uuid[]) AS account_id, unnest(@event_bodies::bytea[]) AS body
+), settled AS (
+    UPDATE attempt SET due_at = NULL FROM q
+    WHERE attempt.challenge_id = q.challenge_id AND attempt.request_no = q.request_no AND attempt.attempt_no < q.attempt_no AND attempt.due_at IS NOT NULL
+), claimed AS (
+    INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
+    SELECT q.challenge_id, q.attempt_no, q.id, q.request_no, q.text_no, q.provider, now() + (@lease_seconds::double precision) * interval '1 second'
+    FROM q JOIN challenge c ON c.id = q.challenge_id
+    WHERE c.closed_at IS NULL AND c.expires_at > now() + (@margin_seconds::double precision) * interval '1 second'
+    ON CONFLICT DO NOTHING
+    RETURNING challenge_id, attempt_no, id
+), told AS (
+    INSERT INTO dispatcher_event (id, type, account_id, body)
+    SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
+)
+SELECT id FROM claimed;
+
+-- name: AttemptRecord :many
+-- Writes how attempts ended, when to follow them up (NULL: never), and the events that tell it.
+WITH q AS (
+    SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@attempt_nos::smallint[]) AS attempt_no,
+        unnest(@endings::text[]) AS ending, unnest(@reasons::text[]) AS reason, unnest(@vendor_codes::text[]) AS vendor_code,
+        unnest(@vendor_references::text[]) AS vendor_reference,
+        unnest(@follow_seconds::double precision[]) AS follow_seconds, -- negative: settled
+        unnest(@event_ids::uuid[]) AS event_id, unnest(@event_types::text[]) AS event_type,
+        unnest(@account_ids::uuid[]) AS account_id, unnest(@event_bodies::bytea[]) AS body
+), recorded AS (
+    UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
+        finished_at = now(),
+        due_at = CASE WHEN q.follow_seconds >= 0 AND a.due_at IS NOT NULL THEN now() + q.follow_seconds * interval '1 second' END
+    FROM q WHERE a.challenge_id = q.challenge_id AND a.attempt_no = q.attempt_no AND a.ending IS NULL
+    RETURNING a.challenge_id, a.attempt_no, (a.due_at IS NOT NULL)::boolean AS follow
+), told AS (
+    INSERT INTO dispatcher_event (id, type, account_id, body)
+    SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN recorded r ON r.challenge_id = q.challenge_id AND r.attempt_no = q.attempt_no
+)
+SELECT challenge_id, attempt_no, follow FROM recorded;
+
+-- name: RequestAbandon :many
+-- Ends requested texts that will not be sent (any more): what was due is settled, and an attempt
+-- row of ending 'not_sent' keeps a later sweep or replay from taking the request up again.
+WITH q AS (
+    SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@attempt_nos::smallint[]) AS attempt_no,
+        unnest(@ids::uuid[]) AS id, unnest(@request_nos::smallint[]) AS request_no, unnest(@reasons::text[]) AS reason,
+        unnest(@event_ids::uuid[]) AS event_id, unnest(@event_types::text[]) AS event_type,
+        unnest(@account_ids::uuid[]) AS account_id, unnest(@event_bodies::bytea[]) AS body
+), settled AS (
+    UPDATE attempt SET due_at = NULL FROM q
+    WHERE attempt.challenge_id = q.challenge_id AND attempt.request_no = q.request_no AND attempt.due_at IS NOT NULL
+), ended AS (
+    INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, finished_at, ending, reason)
+    SELECT challenge_id, attempt_no, id, request_no, 0, '', now(), 'not_sent', reason FROM q
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), told AS (
+    INSERT INTO dispatcher_event (id, type, account_id, body)
+    SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN ended ON ended.id = q.id
+)
+SELECT id FROM ended;

@@ -1,0 +1,2 @@
+-- name: EpochRead :many
+SELECT epoch, key FROM code_epoch;

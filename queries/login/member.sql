@@ -1,0 +1,83 @@
+-- name: MemberForSignIn :one
+SELECT m.id, m.account_id, c.digest
+FROM member m JOIN credential c ON c.member_id = m.id
+WHERE lower(m.user_id) = lower(@user_id::text) AND m.deactivated_at IS NULL;
+
+-- name: PasswordRead :one
+SELECT digest, (must_change_since IS NOT NULL)::boolean AS must_change FROM credential WHERE member_id = @member_id;
+
+-- name: PasswordWrite :exec
+UPDATE credential SET digest = @digest, changed_at = now(), must_change_since = NULL WHERE member_id = @member_id;
+
+-- name: PasswordRehash :exec
+-- Stores the same password under new parameters, unless it was changed meanwhile.
+UPDATE credential SET digest = @digest WHERE member_id = @member_id AND digest = @old_digest;
+
+-- name: MemberRead :one
+SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, deactivated_at
+FROM member WHERE id = @id;
+
+-- name: AccountRead :one
+SELECT id, kind, country FROM account WHERE id = @id;
+
+-- name: MemberInsert :one
+-- Makes a member, or finds that it exists.
+WITH made AS (
+    INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index)
+    VALUES (@id, @account_id, @role, sqlc.narg('user_id')::text, @public_key, sqlc.narg('phone_sealed')::bytea, sqlc.narg('phone_details')::bytea,
+        @phone_version, sqlc.narg('phone_country')::text, sqlc.narg('phone_last_two')::text, sqlc.narg('phone_index')::bytea)
+    ON CONFLICT (id) DO NOTHING RETURNING id
+)
+SELECT EXISTS (SELECT FROM made)::boolean;
+
+-- name: MemberUpdate :execrows
+UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at = now() WHERE id = @id AND account_id = @account_id;
+
+-- name: MemberPhoneWrite :execrows
+-- Changes the number, unless another change came first.
+UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
+    phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
+    phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1, updated_at = now()
+WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
+
+-- name: CredentialWrite :exec
+INSERT INTO credential (member_id, digest, must_change_since)
+VALUES (@member_id, @digest, CASE WHEN @must_change::boolean THEN now() END)
+ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_since = EXCLUDED.must_change_since, changed_at = now();
+
+-- name: MemberKeyInsert :exec
+-- In the key database.
+INSERT INTO member_key (member_id, wrapped) VALUES (@member_id, @wrapped);
+
+-- name: APIKeyRead :one
+SELECT id, account_id FROM api_key WHERE key_digest = @key_digest AND revoked_at IS NULL;
+
+-- name: SoftwareRead :many
+SELECT id, kind, name, autofill_host, app_hash, addresses FROM software;
+
+-- name: JudgeKeyLatest :one
+SELECT id, public_key FROM judge_public_key ORDER BY id DESC LIMIT 1;
+
+-- name: LimitAdd :one
+-- Counts one, and returns the count of the current window and of the one before.
+WITH w AS (SELECT to_timestamp(floor(extract(epoch FROM now()) / (@window_seconds::integer)) * (@window_seconds::integer)) AS start),
+added AS (
+    INSERT INTO limit_counter (scope, key_digest, window_start, count)
+    SELECT @scope, @key_digest, w.start, 1 FROM w
+    ON CONFLICT (scope, key_digest, window_start) DO UPDATE SET count = limit_counter.count + 1
+    RETURNING count
+)
+SELECT added.count::integer AS current, coalesce((
+    SELECT l.count FROM limit_counter l CROSS JOIN w AS w2
+    WHERE l.scope = @scope AND l.key_digest = @key_digest AND l.window_start = w2.start - (@window_seconds::integer) * interval '1 second'), 0)::integer AS previous
+FROM added;
+
+-- name: LimitRead :one
+SELECT coalesce(sum(count), 0)::integer FROM limit_counter
+WHERE scope = @scope AND key_digest = @key_digest AND window_start > now() - (@window_seconds::integer) * interval '1 second';
+
+-- name: LimitClear :exec
+DELETE FROM limit_counter WHERE scope = @scope AND key_digest = @key_digest;
+
+-- name: LimitSweep :exec
+DELETE FROM limit_counter WHERE window_start < now() - interval '2 days';
