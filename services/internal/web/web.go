@@ -1,0 +1,197 @@
+// Package web is what every HTTP surface of Latchkey shares: problem documents,
+// bounded JSON, the sender's address, and a server that stops cleanly.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// MaxBody is the largest request body that ReadJSON reads, in bytes.
+const MaxBody = 16 << 10
+
+// Problem is an RFC 9457 problem document, and an error.
+type Problem struct {
+	Type   string `json:"type"` // "/problems/<name>", stable: programs decide by it
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"` // a plain sentence for a person
+	// RetryAfter is sent as a header too, in whole seconds.
+	RetryAfter int `json:"retry_after,omitempty"`
+}
+
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// NewProblem makes a problem; name is the last part of its type.
+func NewProblem(status int, name, title, detail string) *Problem {
+	return &Problem{Type: "/problems/" + name, Title: title, Status: status, Detail: detail}
+}
+
+// After returns the problem with a time to wait, rounded up to seconds.
+func (p Problem) After(d time.Duration) *Problem {
+	p.RetryAfter = max(1, int((d+time.Second-1)/time.Second))
+	return &p
+}
+
+// Write answers with the problem.
+func (p *Problem) Write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(p.RetryAfter))
+	}
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p)
+}
+
+// Problems that any endpoint may answer.
+var (
+	BadRequest  = NewProblem(http.StatusBadRequest, "bad-request", "Bad request", "The request cannot be read.")
+	NotFound    = NewProblem(http.StatusNotFound, "not-found", "Not found", "There is nothing at this address for you.")
+	TooLarge    = NewProblem(http.StatusRequestEntityTooLarge, "too-large", "Too large", "The request is larger than 16 KiB.")
+	Unsupported = NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "Send application/json.")
+	Unavailable = NewProblem(http.StatusServiceUnavailable, "unavailable", "Try again", "The service cannot answer just now. Nothing was lost; try again in a moment.").After(2 * time.Second)
+	Failed      = NewProblem(http.StatusInternalServerError, "internal", "Internal error", "Something went wrong on our side.")
+)
+
+// ReadJSON decodes one JSON value of at most MaxBody bytes, and nothing unknown in it.
+func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(ct), "application/json") {
+		return Unsupported
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			return TooLarge
+		}
+		return NewProblem(http.StatusBadRequest, "bad-request", "Bad request", "The body is not the JSON object that this endpoint takes: "+jsonFault(err))
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return BadRequest
+	}
+	return nil
+}
+
+// jsonFault says what is wrong without repeating what was sent.
+func jsonFault(err error) string {
+	if e := new(json.UnmarshalTypeError); errors.As(err, &e) && e.Field != "" && len(e.Field) < 64 {
+		return "a field has the wrong type."
+	}
+	if strings.HasPrefix(err.Error(), "json: unknown field") {
+		return "it has a field that is not known here."
+	}
+	return "it is not well formed."
+}
+
+// WriteJSON answers with v. Nothing of Latchkey's API may be cached.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+// Handler is an HTTP handler that may fail with a *Problem; any other error is
+// logged and answered 500, or 503 where time ran out.
+type Handler struct {
+	Logger *slog.Logger
+	Serve  func(w http.ResponseWriter, r *http.Request) error
+}
+
+func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			h.Logger.Error("handler panicked", "route", r.Pattern, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			Failed.Write(w)
+		}
+	}()
+	err := h.Serve(w, r)
+	if err == nil {
+		return
+	}
+	if p := new(Problem); errors.As(err, &p) {
+		p.Write(w)
+		return
+	}
+	if r.Context().Err() != nil {
+		return // the client went away
+	}
+	h.Logger.Error("request failed", "route", r.Pattern, "error", err)
+	Unavailable.Write(w)
+}
+
+// Address returns the sender's address. A X-Forwarded-For header counts only where the
+// peer is one of the trusted proxies; then its last entry that is not one of them.
+func Address(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && contains(trusted, addr); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = next.Unmap()
+	}
+	return addr
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Server serves handler on a listener until its context ends, then lets the requests
+// under way finish for at most ten seconds. A handler that streams watches the
+// service's own context, not the request's.
+type Server struct {
+	Name     string
+	Listener net.Listener
+	Handler  http.Handler
+	Logger   *slog.Logger
+}
+
+// Run serves. It returns nil when ctx ended it.
+func (s *Server) Run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler: s.Handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(s.Listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serving %s: %w", s.Name, err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		srv.Close()
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", s.Name, err)
+	}
+	return nil
+}
