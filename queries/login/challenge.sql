@@ -27,7 +27,8 @@ WITH q AS (
 )
 SELECT id::uuid AS id, (now() + (@valid_seconds::integer) * interval '1 second')::timestamptz AS expires_at FROM fresh;
 
--- name: ChallengeState :one
+-- name: ChallengeState :many
+-- How challenges stand, for many at once; without seeds, numbers and vendors' references.
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
     c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
@@ -37,7 +38,7 @@ SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, 
         FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
 FROM challenge c
 CROSS JOIN LATERAL (SELECT count(*) AS requests, max(t.requested_at) AS last_requested_at FROM text_request t WHERE t.challenge_id = c.id) r
-WHERE c.id = @id;
+WHERE c.id = ANY(@ids::uuid[]);
 
 -- name: TextRequestInsert :many
 -- Asks for another text if the challenge is open, fewer than three were asked for and the last

@@ -105,7 +105,7 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 	return items, nil
 }
 
-const challengeState = `-- name: ChallengeState :one
+const challengeState = `-- name: ChallengeState :many
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
     c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
@@ -115,7 +115,7 @@ SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, 
         FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
 FROM challenge c
 CROSS JOIN LATERAL (SELECT count(*) AS requests, max(t.requested_at) AS last_requested_at FROM text_request t WHERE t.challenge_id = c.id) r
-WHERE c.id = $1
+WHERE c.id = ANY($1::uuid[])
 `
 
 type ChallengeStateRow struct {
@@ -137,28 +137,42 @@ type ChallengeStateRow struct {
 	Attempts         []byte
 }
 
-func (q *Queries) ChallengeState(ctx context.Context, id [16]byte) (ChallengeStateRow, error) {
-	row := q.db.QueryRow(ctx, challengeState, id)
-	var i ChallengeStateRow
-	err := row.Scan(
-		&i.ID,
-		&i.AccountID,
-		&i.MemberID,
-		&i.SoftwareID,
-		&i.Origin,
-		&i.DeviceKind,
-		&i.DeviceThumbprint,
-		&i.PhoneLastTwo,
-		&i.CreatedAt,
-		&i.ExpiresAt,
-		&i.Tries,
-		&i.EndReason,
-		&i.Now,
-		&i.Requests,
-		&i.LastRequestedAt,
-		&i.Attempts,
-	)
-	return i, err
+// How challenges stand, for many at once; without seeds, numbers and vendors' references.
+func (q *Queries) ChallengeState(ctx context.Context, ids [][16]byte) ([]ChallengeStateRow, error) {
+	rows, err := q.db.Query(ctx, challengeState, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChallengeStateRow
+	for rows.Next() {
+		var i ChallengeStateRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AccountID,
+			&i.MemberID,
+			&i.SoftwareID,
+			&i.Origin,
+			&i.DeviceKind,
+			&i.DeviceThumbprint,
+			&i.PhoneLastTwo,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.Tries,
+			&i.EndReason,
+			&i.Now,
+			&i.Requests,
+			&i.LastRequestedAt,
+			&i.Attempts,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const entryInsert = `-- name: EntryInsert :many

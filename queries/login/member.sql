@@ -47,7 +47,7 @@ ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_sinc
 
 -- name: MemberKeyInsert :exec
 -- In the key database.
-INSERT INTO member_key (member_id, wrapped) VALUES (@member_id, @wrapped);
+INSERT INTO member_key (member_id, public_key, wrapped) VALUES (@member_id, @public_key, @wrapped);
 
 -- name: APIKeyRead :one
 SELECT id, account_id FROM api_key WHERE key_digest = @key_digest AND revoked_at IS NULL;

@@ -214,17 +214,18 @@ func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) (boo
 }
 
 const memberKeyInsert = `-- name: MemberKeyInsert :exec
-INSERT INTO member_key (member_id, wrapped) VALUES ($1, $2)
+INSERT INTO member_key (member_id, public_key, wrapped) VALUES ($1, $2, $3)
 `
 
 type MemberKeyInsertParams struct {
-	MemberID [16]byte
-	Wrapped  []byte
+	MemberID  [16]byte
+	PublicKey []byte
+	Wrapped   []byte
 }
 
 // In the key database.
 func (q *Queries) MemberKeyInsert(ctx context.Context, arg MemberKeyInsertParams) error {
-	_, err := q.db.Exec(ctx, memberKeyInsert, arg.MemberID, arg.Wrapped)
+	_, err := q.db.Exec(ctx, memberKeyInsert, arg.MemberID, arg.PublicKey, arg.Wrapped)
 	return err
 }
 

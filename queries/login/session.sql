@@ -46,3 +46,8 @@ UPDATE device SET name = @name WHERE id = @id AND member_id = @member_id AND rev
 -- Ends a registration and every session that stands on it.
 WITH ended AS (UPDATE session SET ended_at = now() WHERE session.device_id = @id AND session.member_id = @member_id AND session.ended_at IS NULL)
 UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.id = @id AND device.member_id = @member_id AND device.revoked_at IS NULL;
+
+-- name: DeviceRevokeAll :exec
+-- Ends all of a member's registrations, and every session that stands on one.
+WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @member_id AND session.device_id IS NOT NULL AND session.ended_at IS NULL)
+UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.member_id = @member_id AND device.revoked_at IS NULL;

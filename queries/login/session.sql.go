@@ -93,6 +93,22 @@ func (q *Queries) DeviceRevoke(ctx context.Context, arg DeviceRevokeParams) (int
 	return result.RowsAffected(), nil
 }
 
+const deviceRevokeAll = `-- name: DeviceRevokeAll :exec
+WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = $2 AND session.device_id IS NOT NULL AND session.ended_at IS NULL)
+UPDATE device SET revoked_at = now(), revoke_reason = $1::text WHERE device.member_id = $2 AND device.revoked_at IS NULL
+`
+
+type DeviceRevokeAllParams struct {
+	Reason   string
+	MemberID [16]byte
+}
+
+// Ends all of a member's registrations, and every session that stands on one.
+func (q *Queries) DeviceRevokeAll(ctx context.Context, arg DeviceRevokeAllParams) error {
+	_, err := q.db.Exec(ctx, deviceRevokeAll, arg.Reason, arg.MemberID)
+	return err
+}
+
 const sessionEnd = `-- name: SessionEnd :execrows
 UPDATE session SET ended_at = now() WHERE token_digest = $1 AND ended_at IS NULL
 `

@@ -140,3 +140,11 @@ func Compare(p Policy, jump int, seen, now Facets) Decision {
 func known(a, b string) bool { return a != "" && b != "" }
 
 func abs(n int) int { return max(n, -n) }
+
+// Bounded returns facets that a client told of itself, with names and numbers cut to
+// what any real browser or system has.
+func (f Facets) Bounded() Facets {
+	f.Browser, f.OS = f.Browser[:min(len(f.Browser), 64)], f.OS[:min(len(f.OS), 64)]
+	f.BrowserMajor, f.OSMajor = min(max(f.BrowserMajor, 0), 1_000_000), min(max(f.OSMajor, 0), 1_000_000)
+	return f
+}

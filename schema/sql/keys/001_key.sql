@@ -20,9 +20,11 @@ CREATE TABLE judge_key (
 
 -- member_key holds each member's private key, wrapped to the auditor. Destroying it is the erasure.
 CREATE TABLE member_key (
-    member_id uuid PRIMARY KEY,
+    member_id uuid NOT NULL,
+    public_key bytea NOT NULL,          -- which of the keys made for a member the member's row took
     wrapped bytea NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now()
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (member_id, public_key)
 );
 
 GRANT SELECT ON code_epoch TO latchkey_dispatcher;

@@ -1,0 +1,59 @@
+// Command withpostgres runs a command with a PostgreSQL of its own, made for it and thrown
+// away after it, named to the command by LATCHKEY_TEST_POSTGRES.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"latchkey.dev/services/internal/pgd"
+	"latchkey.dev/services/internal/storetest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: withpostgres COMMAND [ARGUMENTS]")
+		os.Exit(2)
+	}
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, command []string) int {
+	top, err := os.MkdirTemp("", "latchkey-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(top)
+	if err := os.Chmod(top, 0o755); err != nil { // PostgreSQL's own user passes through
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	server, err := pgd.Start(ctx, pgd.Options{Dir: filepath.Join(top, "pg"), Fast: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer server.Stop()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Env = append(os.Environ(), storetest.Env+"="+server.URL("postgres", "postgres").Reveal())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err = cmd.Run()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
