@@ -9,10 +9,10 @@ SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::byte
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
     (c.must_change_since IS NOT NULL)::boolean AS must_change,
-    d.id AS device_id, d.seen_facets, (d.seen_at < now() - interval '1 hour')::boolean AS seen_long_ago,
-    (coalesce(t.day_count, 0) >= @day_limit::integer AND t.day_started_at > now() - interval '1 day'
-        OR coalesce(t.hour_count, 0) >= @hour_limit::integer AND t.hour_started_at > now() - interval '1 hour'
-        OR coalesce(t.consecutive, 0) >= @consecutive_limit::integer)::boolean AS locked
+    d.id AS device_id, d.seen_facets, coalesce(d.seen_at < now() - interval '1 hour', false)::boolean AS seen_long_ago,
+    coalesce(t.day_count >= @day_limit::integer AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= @hour_limit::integer AND t.hour_started_at > now() - interval '1 hour'
+        OR t.consecutive >= @consecutive_limit::integer, false)::boolean AS locked
 FROM q
 JOIN member m ON m.id = q.member_id
 JOIN account a ON a.id = m.account_id

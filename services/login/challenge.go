@@ -1,0 +1,291 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/web"
+)
+
+const (
+	maxTries = 5
+	maxTexts = 3
+)
+
+// textSteps are how long after the first and the second text another may be asked for.
+// After the third nothing more is sent.
+var textSteps = [maxTexts - 1]time.Duration{30 * time.Second, 60 * time.Second}
+
+// challengeStatus is how far a challenge is, in the words of the API.
+type challengeStatus string
+
+const (
+	statusRequested     challengeStatus = "requested"      // nothing has been handed to a provider yet
+	statusSending       challengeStatus = "sending"        // a provider is being asked
+	statusAccepted      challengeStatus = "accepted"       // a provider took the text
+	statusDelivered     challengeStatus = "delivered"      // it says that the text is on the phone
+	statusTryingAnother challengeStatus = "trying_another" // one provider failed, another is asked
+	statusNotPossible   challengeStatus = "not_possible"   // no text will come
+)
+
+// challengeAnswer is a challenge as its device may see it.
+type challengeAnswer struct {
+	ID         uuid.UUID       `json:"id"`
+	Status     challengeStatus `json:"status"` // or, once it ended, the reason: registered, expired, tries, locked
+	LastTwo    string          `json:"last_two"`
+	ExpiresAt  time.Time       `json:"expires_at"`
+	TriesLeft  int             `json:"tries_left"`
+	TextsLeft  int             `json:"texts_left"`
+	NextTextIn int             `json:"next_text_in"` // seconds until another text may be asked for
+	Reason     string          `json:"reason,omitempty"`
+}
+
+// attemptSeen is what ChallengeState tells of an attempt.
+type attemptSeen struct {
+	Request  int    `json:"request"`
+	Text     int    `json:"text"`
+	Ending   string `json:"ending"`
+	Reason   string `json:"reason"`
+	Due      bool   `json:"due"`
+	Receipt  string `json:"receipt"`
+	Provider string `json:"provider"`
+}
+
+// progress tells how the last requested text is doing. It says no more than the rows do.
+func progress(requests int, attempts []attemptSeen) challengeStatus {
+	status, failed := statusRequested, false
+	for _, a := range attempts {
+		if a.Receipt == "delivered" {
+			return statusDelivered // whichever text arrived, its code works
+		}
+		if a.Request != requests {
+			continue
+		}
+		switch {
+		case a.Ending == "accepted" && (a.Receipt == "" || a.Receipt == "in_transit" || a.Receipt == "unknown"):
+			status = statusAccepted
+		case a.Ending == "accepted":
+			status, failed = statusTryingAnother, true
+			if !a.Due {
+				status = statusNotPossible
+			}
+		case a.Ending == "" && failed:
+			status = statusTryingAnother
+		case a.Ending == "":
+			status = statusSending
+		case a.Ending == "not_sent", a.Ending == "refused_never":
+			status = statusNotPossible
+		default: // refused elsewhere, ambiguous
+			status, failed = statusTryingAnother, true
+		}
+	}
+	return status
+}
+
+func seen(row *queries.ChallengeStateRow) (challengeAnswer, error) {
+	var attempts []attemptSeen
+	if err := json.Unmarshal(row.Attempts, &attempts); err != nil {
+		return challengeAnswer{}, fmt.Errorf("reading attempts: %w", err)
+	}
+	a := challengeAnswer{ID: row.ID, Status: progress(int(row.Requests), attempts), LastTwo: row.PhoneLastTwo, ExpiresAt: row.ExpiresAt,
+		TriesLeft: maxTries - int(row.Tries), TextsLeft: maxTexts - int(row.Requests)}
+	if row.EndReason != "" {
+		a.Status, a.TriesLeft, a.TextsLeft = challengeStatus(row.EndReason), 0, 0
+		return a, nil
+	}
+	if a.TextsLeft > 0 {
+		wait := row.LastRequestedAt.Add(textSteps[row.Requests-1]).Sub(row.Now)
+		a.NextTextIn = max(0, int((wait+time.Second-1)/time.Second))
+	}
+	return a, nil
+}
+
+// ownChallenge reads the challenge of a request by a proof of its own device's key that
+// names it, or of a product by its API key. Anything else finds nothing.
+func (l *Login) ownChallenge(w http.ResponseWriter, r *http.Request) (*queries.ChallengeStateRow, proofOnce, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return nil, proofOnce{}, err
+	}
+	if proof := header(r, "DPoP"); proof != "" {
+		p, err := l.prove(w, r, proof, r.Method)
+		if err != nil {
+			return nil, proofOnce{}, err
+		}
+		row, err := l.states.Do(r.Context(), id)
+		if err != nil {
+			return nil, proofOnce{}, fmt.Errorf("reading a challenge: %w", err)
+		}
+		if row == nil || p.Challenge != id || p.Thumbprint != [32]byte(row.DeviceThumbprint) {
+			return nil, proofOnce{}, web.NotFound
+		}
+		return row, onceAt(p.ID, p.NonceTime), nil
+	}
+	key, err := l.apiKey(r)
+	if err != nil {
+		return nil, proofOnce{}, err
+	}
+	if r.Method != http.MethodGet {
+		return nil, proofOnce{}, web.NewProblem(http.StatusUnauthorized, "invalid-proof", "A proof is needed", "Only the device itself may do this, with a DPoP proof of its key.")
+	}
+	row, err := l.states.Do(r.Context(), id)
+	if err != nil {
+		return nil, proofOnce{}, fmt.Errorf("reading a challenge: %w", err)
+	}
+	if row == nil || uuid.UUID(row.AccountID) != key.account {
+		return nil, proofOnce{}, web.NotFound
+	}
+	return row, proofOnce{}, nil
+}
+
+func (l *Login) getChallenge(w http.ResponseWriter, r *http.Request) error {
+	row, _, err := l.ownChallenge(w, r)
+	if err != nil {
+		return err
+	}
+	a, err := seen(row)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, a)
+	return nil
+}
+
+// postText asks for another text: "send another".
+func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
+	row, once, err := l.ownChallenge(w, r)
+	if err != nil {
+		return err
+	}
+	if row.EndReason != "" {
+		return web.NewProblem(http.StatusConflict, "challenge-ended", "This request has ended", "Sign in again to get a new code.")
+	}
+	if row.Requests >= maxTexts {
+		return web.NewProblem(http.StatusTooManyRequests, "no-more-texts", "No more texts", "Three texts were asked for. Use the code of any of them, or sign in again.")
+	}
+	request := int(row.Requests) + 1
+	e, err := event.New("login", row.AccountID, l.o.Now(), event.TextRequested{Challenge: row.ID, Member: row.MemberID, Request: request})
+	if err != nil {
+		return err
+	}
+	if err := l.use(r.Context(), once); err != nil {
+		return err
+	}
+	made, err := l.q.TextRequestInsert(r.Context(), queries.TextRequestInsertParams{ChallengeID: row.ID, AfterRequest: int16(row.Requests),
+		StepSeconds: int32(textSteps[row.Requests-1] / time.Second), EventID: e.ID, AccountID: row.AccountID, EventBody: e.Body})
+	if err != nil {
+		return fmt.Errorf("asking for a text: %w", err)
+	}
+	if len(made) == 0 {
+		wait := row.LastRequestedAt.Add(textSteps[row.Requests-1]).Sub(row.Now)
+		return web.NewProblem(http.StatusTooManyRequests, "too-soon", "Too soon", "A text is on its way. Another can be sent in a moment.").After(wait)
+	}
+	l.o.Bus.Publish(e, "")
+	fresh, err := l.states.Do(r.Context(), row.ID)
+	if err != nil || fresh == nil {
+		return fmt.Errorf("reading a challenge: %w", err)
+	}
+	a, err := seen(fresh)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusAccepted, a)
+	return nil
+}
+
+// use spends a proof that no event goes with.
+func (l *Login) use(ctx context.Context, once proofOnce) error {
+	fresh, err := l.spends.Do(ctx, spend{proof: once})
+	if err == nil && !fresh {
+		err = errReplayed
+	}
+	return err
+}
+
+// ticketLife is how long a ticket for the event stream is good, once.
+const ticketLife = 30 * time.Second
+
+// postTicket gives out a ticket for the event stream: EventSource sends no headers.
+func (l *Login) postTicket(w http.ResponseWriter, r *http.Request) error {
+	row, once, err := l.ownChallenge(w, r)
+	if err != nil {
+		return err
+	}
+	if err := l.use(r.Context(), once); err != nil {
+		return err
+	}
+	ticket, err := l.nonces.Sign("ticket", row.ID[:], l.o.Now())
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusCreated, map[string]string{"ticket": ticket})
+	return nil
+}
+
+// streamEvery is how often a stream looks; all streams of an instance share one query.
+const streamEvery = 500 * time.Millisecond
+
+// getEvents streams the challenge's state as server-sent events whenever it changes,
+// until it ends or expires.
+func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	ticket := r.URL.Query().Get("ticket")
+	made, ok := l.nonces.Check("ticket", id[:], ticket, ticketLife)
+	if !ok {
+		return web.NotFound
+	}
+	if err := l.use(r.Context(), onceAt(sha256.Sum256([]byte("ticket "+ticket)), made)); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	flush := http.NewResponseController(w)
+	tick := time.NewTicker(streamEvery)
+	defer tick.Stop()
+	deadline := time.NewTimer(11 * time.Minute)
+	defer deadline.Stop()
+	for last := []byte(nil); ; {
+		row, err := l.states.Do(r.Context(), id)
+		if err == nil && row != nil {
+			a, err := seen(row)
+			if err != nil {
+				return err
+			}
+			a.NextTextIn = 0 // counts down at the reader
+			now, err := json.Marshal(a)
+			if err != nil {
+				return err
+			}
+			if string(now) != string(last) {
+				if _, err := fmt.Fprintf(w, "data: %s\n\n", now); err != nil {
+					return nil
+				}
+				flush.Flush()
+				last = now
+			}
+			if row.EndReason != "" {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return nil
+		case <-l.stopped:
+			return nil
+		case <-deadline.C:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package login
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/web"
+)
+
+// slotLength is how long one slot of used_proof is in use.
+const slotLength = 2 * time.Minute
+
+// Whose first factor a question follows.
+const (
+	originSignIn      = "sign_in"
+	originDeviceCheck = "device_check"
+)
+
+// question asks whether a member may come in on a device. The first factor is proven.
+type question struct {
+	origin     string
+	member     uuid.UUID
+	software   software
+	kind       string // key, bearer
+	thumbprint [32]byte
+	proof      proofOnce
+	facets     device.Facets
+	address    netip.Addr
+	userAgent  string
+	// session is the id of the session that an answer of "in" makes, Nil where the product keeps its own.
+	session uuid.UUID
+}
+
+// proofOnce names a proof that may be used once.
+type proofOnce struct {
+	slot int16
+	id   [32]byte
+}
+
+func onceAt(id [32]byte, made time.Time) proofOnce {
+	return proofOnce{slot: int16(made.Unix() / int64(slotLength/time.Second) % 4), id: id}
+}
+
+// standing is what is decided before anything is written.
+type standing string
+
+const (
+	registered  standing = "registered"
+	notRequired standing = "not_required"
+	asked       standing = "challenge"
+	noNumber    standing = "no_number"
+	refused     standing = "refused"
+)
+
+// answer says how a question was answered.
+type answer struct {
+	standing  standing
+	member    *queries.CheckReadRow
+	device    *uuid.UUID
+	amr       []string
+	why       string // of a challenge: a device.Change or "unknown_device"; of a refusal: its reason
+	challenge uuid.UUID
+	expiresAt time.Time
+	event     event.Event // to be published after the commit
+}
+
+// The caps on wrong codes per member; the verifier counts, login does not even ask.
+const (
+	hourLimit        = 10
+	dayLimit         = 20
+	consecutiveLimit = 100
+)
+
+// errReplayed says that a proof was used before.
+var errReplayed = web.NewProblem(http.StatusUnauthorized, "proof-replayed", "Proof was used before", "Make a new DPoP proof for every request.")
+
+// stand reads all that counts, in one shared query, and decides. It writes nothing.
+func (l *Login) stand(ctx context.Context, q question) (answer, error) {
+	row, err := l.checks.Do(ctx, checkKey{q.member, q.software.ID, q.thumbprint})
+	if err != nil {
+		return answer{}, fmt.Errorf("reading a member and its device: %w", err)
+	}
+	a := answer{member: row}
+	switch {
+	case row == nil:
+		return answer{standing: refused, why: "unknown"}, nil
+	case row.Deactivated:
+		a.standing, a.why = refused, "deactivated"
+		return a, nil
+	case q.kind == "bearer" && row.BearerRefused:
+		a.standing, a.why = refused, "bearer_refused"
+		return a, nil
+	}
+	a.why = "unknown_device"
+	if row.DeviceID != nil {
+		var seen device.Facets
+		if err := json.Unmarshal(row.SeenFacets, &seen); err != nil {
+			return answer{}, fmt.Errorf("reading a device's facets: %w", err)
+		}
+		d := device.Compare(device.Policy(row.UpgradePolicy), int(row.UpgradeJump), seen, q.facets)
+		if !d.AskAgain {
+			id := uuid.UUID(*row.DeviceID)
+			a.standing, a.device, a.why, a.amr = registered, &id, string(d.Change), amrOf(q.kind)
+			return a, nil
+		}
+		a.why = string(d.Change)
+	}
+	need := device.Required(device.AccountKind(row.AccountKind), device.Options{TwoFactor: row.TwoFactor, Demographics: row.Demographics},
+		device.Role(row.Role), len(row.PhoneSealed) > 0)
+	switch {
+	case need == device.NotRequired:
+		a.standing, a.why, a.amr = notRequired, "", []string{"pwd"}
+	case need == device.NoNumber:
+		a.standing, a.why = noNumber, "no_number"
+	case row.Locked:
+		a.standing, a.why = refused, "locked"
+	default:
+		a.standing = asked
+	}
+	return a, nil
+}
+
+// amrOf names the methods of a sign-in on a registered device (RFC 8176): a proven key
+// is a software key, a cookie alone is never a factor.
+func amrOf(kind string) []string {
+	if kind == "key" {
+		return []string{"pwd", "swk", "mfa"}
+	}
+	return []string{"pwd"}
+}
+
+// settle writes what was decided, with its event, each only if the proof was not used
+// before. with runs in the same transaction when a session is to be made.
+func (l *Login) settle(ctx context.Context, q question, a *answer) error {
+	details, err := l.details(q, a.member)
+	if err != nil {
+		return err
+	}
+	if a.standing == asked {
+		return l.makeChallenge(ctx, q, a, details)
+	}
+	var told event.Data
+	switch a.standing {
+	case registered, notRequired:
+		in := event.LoginSucceeded{Member: q.member, Software: q.software.ID, Origin: q.origin, Device: a.device, AMR: a.amr, Upgraded: a.why, Details: details}
+		if q.session != uuid.Nil {
+			in.Session = &q.session
+		}
+		told = in
+	default:
+		told = event.LoginRefused{Member: &q.member, Software: q.software.ID, Origin: q.origin, Reason: a.why, Details: details}
+	}
+	a.event, err = event.New("login", a.member.AccountID, l.o.Now(), told)
+	if err != nil {
+		return err
+	}
+	if q.session != uuid.Nil && (a.standing == registered || a.standing == notRequired) {
+		return nil // the event goes with the session's row
+	}
+	fresh, err := l.spends.Do(ctx, spend{q.proof, a.event})
+	if err != nil {
+		return fmt.Errorf("writing a sign-in: %w", err)
+	}
+	if !fresh {
+		return errReplayed
+	}
+	l.o.Bus.Publish(a.event, "")
+	if a.standing == registered {
+		l.see(ctx, *a.device, a, q.facets)
+	}
+	return nil
+}
+
+// see keeps what a registered device looked like, when it changed or an hour went by.
+func (l *Login) see(ctx context.Context, id uuid.UUID, a *answer, now device.Facets) {
+	if a.why == "" && !a.member.SeenLongAgo || now == (device.Facets{}) {
+		return
+	}
+	facets, err := json.Marshal(now)
+	if err == nil {
+		err = l.q.DeviceSee(ctx, queries.DeviceSeeParams{Ids: [][16]byte{id}, Facets: [][]byte{facets}})
+	}
+	if err != nil {
+		l.o.Logger.Warn("device was not marked as seen", "device", id, "error", err)
+	}
+}
+
+func (l *Login) makeChallenge(ctx context.Context, q question, a *answer, details event.Details) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("making a challenge: %w", err)
+	}
+	seed := make([]byte, code.SeedSize)
+	rand.Read(seed)
+	facets, err := json.Marshal(q.facets)
+	if err != nil {
+		return fmt.Errorf("making a challenge: %w", err)
+	}
+	a.event, err = event.New("login", a.member.AccountID, l.o.Now(), event.CodeRequested{
+		Challenge: id, Member: q.member, Software: q.software.ID, Purpose: "register", Origin: q.origin, DeviceKind: q.kind,
+		Thumbprint: q.thumbprint[:], Reason: a.why, Country: a.member.PhoneCountry, ValidS: int(l.o.Valid / time.Second), Details: details})
+	if err != nil {
+		return err
+	}
+	a.expiresAt, err = l.challenges.Do(ctx, newChallenge{question: q, id: id, seed: seed, facets: facets, member: a.member, event: a.event})
+	if err != nil {
+		return fmt.Errorf("writing a challenge: %w", err)
+	}
+	if a.expiresAt.IsZero() {
+		return errReplayed
+	}
+	a.challenge = id
+	l.o.Bus.Publish(a.event, "")
+	return nil
+}
+
+// details seals the address and the user agent to the member's own key.
+func (l *Login) details(q question, m *queries.CheckReadRow) (event.Details, error) {
+	if m == nil || !q.address.IsValid() && q.userAgent == "" {
+		return nil, nil
+	}
+	key, err := seal.ParsePublicKey(m.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading a member's key: %w", err)
+	}
+	plain, err := json.Marshal(map[string]string{"address": q.address.String(), "user_agent": q.userAgent})
+	if err != nil {
+		return nil, err
+	}
+	return seal.Details(key, plain, q.member)
+}
+
+// answerOf makes the problem of an answer that is a refusal, nil for one that is none.
+func (a answer) problem() error {
+	switch {
+	case a.standing == noNumber:
+		contact := a.member.Contact
+		if contact == "" {
+			contact = "the owner of your account"
+		}
+		return web.NewProblem(http.StatusForbidden, "no-number", "No phone number", "Your account asks for a security code, and no phone number is on file for you. Ask "+contact+" to add one.")
+	case a.standing == refused && a.why == "locked":
+		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
+	case a.standing == refused && a.why == "bearer_refused":
+		return web.NewProblem(http.StatusForbidden, "key-required", "A device key is required", "Your account does not accept this browser without a device key. Use a browser with scripts switched on.")
+	case a.standing == refused:
+		return errBadCredentials
+	}
+	return nil
+}
+
+var errBadCredentials = web.NewProblem(http.StatusUnauthorized, "bad-credentials", "Sign-in refused", "The user ID or the password is wrong.")
+
+// isReplay reports whether err is the refusal of a used proof.
+func isReplay(err error) bool { return errors.Is(err, errReplayed) }

@@ -1,0 +1,194 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/internal/web"
+)
+
+// verdictWait is how long a typed code waits for its verdict before the answer is "not yet".
+const verdictWait = 2 * time.Second
+
+// looks are when login looks for a verdict by itself, should the wake-up be lost.
+var looks = []time.Duration{400 * time.Millisecond, time.Second, verdictWait}
+
+func (l *Login) loadSealer(ctx context.Context) (*seal.EntrySealer, error) {
+	row, err := l.q.JudgeKeyLatest(ctx)
+	if noRows(err) {
+		return nil, errors.New("no key to seal codes to: the verifier has not run yet")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the verifier's key: %w", err)
+	}
+	if s := l.sealer.value; s != nil && s.KeyID == row.ID {
+		return s, nil // keeps its context of this minute
+	}
+	key, err := seal.ParsePublicKey(row.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return seal.NewEntrySealer(key, row.ID, l.o.Now), nil
+}
+
+// entryAnswer is what a typed code came to.
+type entryAnswer struct {
+	Result    string         `json:"result"` // registered, rejected, pending
+	TriesLeft int            `json:"tries_left"`
+	Device    *uuid.UUID     `json:"device,omitempty"`
+	AMR       []string       `json:"amr,omitempty"`
+	Session   *sessionAnswer `json:"session,omitempty"`
+}
+
+func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
+	row, once, err := l.ownChallenge(w, r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Code secret.String `json:"code"`
+	}
+	if err := web.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	typed, err := code.Parse(in.Code.Reveal(), l.o.Digits)
+	if err != nil {
+		// Not a try: nothing was compared.
+		return web.NewProblem(http.StatusBadRequest, "not-a-code", "Not a code", fmt.Sprintf("A code is the %d digits from the text, and nothing else.", l.o.Digits))
+	}
+	out, err := l.enter(r.Context(), row, once, typed)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	switch out.Result {
+	case "pending":
+		status = http.StatusAccepted
+	case "rejected":
+		status = http.StatusUnprocessableEntity
+	}
+	web.WriteJSON(w, status, out)
+	return nil
+}
+
+// enter seals a typed code to the verifier, writes it and waits for the verdict.
+func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, typed code.Code) (entryAnswer, error) {
+	sealer, err := l.sealer.get(ctx)
+	if err != nil {
+		return entryAnswer{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return entryAnswer{}, fmt.Errorf("making an entry: %w", err)
+	}
+	e := newEntry{proof: once, id: id, challenge: row.ID, judgeKey: sealer.KeyID}
+	e.encapsulated, e.sealed, err = sealer.Seal(typed.Reveal(), seal.EntryBinding{Challenge: row.ID, Member: row.MemberID, Entry: id, Thumbprint: row.DeviceThumbprint})
+	if err != nil {
+		return entryAnswer{}, err
+	}
+	if e.event, err = event.New("login", row.AccountID, l.o.Now(), event.CodeEntered{Challenge: row.ID, Member: row.MemberID, Entry: id}); err != nil {
+		return entryAnswer{}, err
+	}
+	reply, woken, cancel := l.o.Bus.Await(id.String())
+	defer cancel()
+	started := l.o.Now()
+	fresh, err := l.entries.Do(ctx, e)
+	if err != nil {
+		return entryAnswer{}, fmt.Errorf("writing an entry: %w", err)
+	}
+	if !fresh {
+		return entryAnswer{}, errReplayed
+	}
+	l.o.Bus.Publish(e.event, reply)
+	v, err := l.await(ctx, id, woken)
+	if err != nil || v == nil {
+		return entryAnswer{Result: "pending", TriesLeft: maxTries - int(row.Tries)}, err
+	}
+	l.metrics.waits.Observe(l.o.Now().Sub(started).Seconds())
+	return l.judged(ctx, row, v)
+}
+
+// await returns the verdict, nil when it takes longer than verdictWait. The wake-up only
+// says when to look: what counts is the row.
+func (l *Login) await(ctx context.Context, entry uuid.UUID, woken <-chan []byte) (*queries.VerdictReadRow, error) {
+	begun := time.Now()
+	for _, at := range looks {
+		t := time.NewTimer(at - time.Since(begun))
+		select {
+		case <-woken:
+			woken = nil
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+		t.Stop()
+		v, err := l.verdicts.Do(ctx, entry)
+		if err != nil {
+			return nil, fmt.Errorf("reading a verdict: %w", err)
+		}
+		if v != nil {
+			return v, nil
+		}
+	}
+	return nil, nil
+}
+
+// judged makes the answer of a verdict, and the session of a sign-in of ours. Wrong,
+// late and closed look the same.
+func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *queries.VerdictReadRow) (entryAnswer, error) {
+	if v.Result != "registered" || v.DeviceID == nil {
+		return entryAnswer{Result: "rejected", TriesLeft: int(v.TriesLeft)}, nil
+	}
+	dev := uuid.UUID(*v.DeviceID)
+	out := entryAnswer{Result: "registered", Device: &dev, AMR: []string{"pwd", "sms", "mfa"}}
+	session, err := uuid.NewV7()
+	if err != nil {
+		return out, fmt.Errorf("making a session: %w", err)
+	}
+	in := event.LoginSucceeded{Member: row.MemberID, Software: row.SoftwareID, Origin: row.Origin, Device: &dev, AMR: out.AMR}
+	if row.Origin == originSignIn {
+		in.Session = &session
+	}
+	e, err := event.New("login", row.AccountID, l.o.Now(), in)
+	if err != nil {
+		return out, err
+	}
+	if row.Origin != originSignIn {
+		if err := l.q.EventInsert(ctx, insertOne(e)); err != nil {
+			return out, fmt.Errorf("writing an event: %w", err)
+		}
+		l.o.Bus.Publish(e, "")
+		return out, nil
+	}
+	token, digest := newToken()
+	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		db := l.q.WithTx(tx)
+		if err := insertSession(ctx, db, session, row.MemberID, row.AccountID, row.SoftwareID, &dev, out.AMR, digest); err != nil {
+			return err
+		}
+		return db.EventInsert(ctx, insertOne(e))
+	})
+	if err != nil {
+		return out, fmt.Errorf("opening a session: %w", err)
+	}
+	l.o.Bus.Publish(e, "")
+	pw, err := l.q.PasswordRead(ctx, row.MemberID)
+	if err != nil && !noRows(err) {
+		return out, fmt.Errorf("reading a credential: %w", err)
+	}
+	out.Session = &sessionAnswer{Token: token, ExpiresIn: int(sessionLife / time.Second), MustChangePassword: pw.MustChange}
+	return out, nil
+}

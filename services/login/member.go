@@ -1,0 +1,272 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/phone"
+)
+
+// memberRequest is PUT /v1/members/{id}: the whole of what a product says of a person.
+type memberRequest struct {
+	Role     device.Role    `json:"role"`
+	UserID   *string        `json:"user_id,omitempty"`  // absent where the product has its own sign-in
+	Password *secret.String `json:"password,omitempty"` // absent: stays as it is
+	Phone    *string        `json:"phone,omitempty"`    // "" removes it, absent leaves it
+}
+
+// memberAnswer never shows a number.
+type memberAnswer struct {
+	ID        uuid.UUID   `json:"id"`
+	Role      device.Role `json:"role"`
+	HasNumber bool        `json:"has_number"`
+	Country   string      `json:"country,omitempty"`
+	LastTwo   string      `json:"last_two,omitempty"`
+}
+
+// index is the keyed digest of a value for one use: what a table holds of a number or a name.
+func (l *Login) index(use, value string) []byte {
+	tag, err := l.o.IndexMAC.ComputeMAC([]byte("latchkey/" + use + "/v1\x00" + value))
+	if err != nil {
+		panic(fmt.Sprintf("login: a MAC of a short text failed: %v", err)) // it cannot: HMAC has no failing input
+	}
+	return tag
+}
+
+func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	key, err := l.apiKey(r)
+	if err != nil {
+		return err
+	}
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	var in memberRequest
+	if err := web.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	account, err := l.q.AccountRead(ctx, key.account)
+	if err != nil {
+		return fmt.Errorf("reading an account: %w", err)
+	}
+	number, err := in.check(account.Country)
+	if err != nil {
+		return err
+	}
+	before, err := l.q.MemberRead(ctx, id)
+	exists := err == nil
+	if err != nil && !noRows(err) {
+		return fmt.Errorf("reading a member: %w", err)
+	}
+	if exists && uuid.UUID(before.AccountID) != key.account {
+		return web.NotFound
+	}
+	has := exists && before.PhoneLastTwo != nil
+	if in.Phone != nil {
+		has = !number.IsZero()
+	}
+	if device.AccountKind(account.Kind) == device.StandaloneMobile && !has {
+		return web.NewProblem(http.StatusUnprocessableEntity, "number-required", "A phone number is required", "In this account nobody can be saved without a phone number.")
+	}
+	by := "key:" + key.id.String()
+	if exists {
+		err = l.updateMember(ctx, before, in, number, by)
+	} else {
+		err = l.insertMember(ctx, id, key.account, in, number, by)
+	}
+	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "member_user_id_key" {
+		return web.NewProblem(http.StatusConflict, "user-id-taken", "User ID is taken", "Choose another user ID.")
+	}
+	if err != nil {
+		return err
+	}
+	after, err := l.q.MemberRead(ctx, id)
+	if err != nil {
+		return fmt.Errorf("reading a member: %w", err)
+	}
+	out := memberAnswer{ID: id, Role: device.Role(after.Role), HasNumber: after.PhoneLastTwo != nil}
+	if out.HasNumber {
+		out.Country, out.LastTwo = *after.PhoneCountry, *after.PhoneLastTwo
+	}
+	status := http.StatusOK
+	if !exists {
+		status = http.StatusCreated
+	}
+	web.WriteJSON(w, status, out)
+	return nil
+}
+
+// check judges all that was sent before anything is written.
+func (in memberRequest) check(country string) (n phone.Number, err error) {
+	bad := func(detail string) error {
+		return web.NewProblem(http.StatusUnprocessableEntity, "bad-member", "Cannot be saved", detail)
+	}
+	if !slices.Contains(device.Roles, in.Role) {
+		return n, bad("The role is owner, administrator, supervisor, provider or client.")
+	}
+	if in.UserID != nil && (*in.UserID == "" || len(*in.UserID) > 128) {
+		return n, bad("A user ID has 1 to 128 characters.")
+	}
+	if in.Password != nil && (len(in.Password.Reveal()) < minPassword || len(in.Password.Reveal()) > maxPassword) {
+		return n, bad("A password has 12 to 256 characters.")
+	}
+	if in.Password != nil && in.UserID == nil {
+		return n, bad("A password needs a user ID.")
+	}
+	if in.Phone != nil && *in.Phone != "" {
+		if n, err = phone.Parse(*in.Phone, country); err != nil {
+			return n, bad("The phone number cannot be used: " + err.Error() + ".")
+		}
+	}
+	return n, nil
+}
+
+// sealedNumber is a number as the member's row keeps it.
+type sealedNumber struct {
+	sealed, details, index []byte
+	country, lastTwo       *string
+}
+
+func (l *Login) sealNumber(n phone.Number, member uuid.UUID, version int, own seal.PublicKey) (s sealedNumber, err error) {
+	if n.IsZero() {
+		return s, nil
+	}
+	if s.sealed, err = seal.SealNumber(l.o.NumberKey, n, member, version); err != nil {
+		return s, err
+	}
+	if s.details, err = seal.Details(own, []byte(n.E164()), member); err != nil {
+		return s, err
+	}
+	country, lastTwo := n.Country(), n.LastTwo()
+	s.index, s.country, s.lastTwo = l.index("number", n.E164()), &country, &lastTwo
+	return s, nil
+}
+
+// insertMember makes a person with a key pair of the own. The wrapped private key goes to
+// the key database first: a key without a member harms nobody.
+func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memberRequest, n phone.Number, by string) error {
+	own, err := seal.GenerateKey()
+	if err != nil {
+		return err
+	}
+	wrapped, err := seal.WrapMemberKey(l.o.WrapKey, own, id)
+	if err != nil {
+		return err
+	}
+	s, err := l.sealNumber(n, id, 1, own.Public())
+	if err != nil {
+		return err
+	}
+	e, err := event.New("login", account, l.o.Now(), event.MemberCreated{Member: id, Role: string(in.Role), HasNumber: !n.IsZero(), Country: n.Country(), By: by})
+	if err != nil {
+		return err
+	}
+	if err := queries.New(l.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Public().Bytes(), Wrapped: wrapped}); err != nil {
+		return fmt.Errorf("keeping a member's key: %w", err)
+	}
+	return l.write(ctx, in, id, e, func(db *queries.Queries) error {
+		made, err := db.MemberInsert(ctx, queries.MemberInsertParams{ID: id, AccountID: account, Role: string(in.Role), UserID: in.UserID, PublicKey: own.Public().Bytes(),
+			PhoneSealed: s.sealed, PhoneDetails: s.details, PhoneVersion: 1, PhoneCountry: s.country, PhoneLastTwo: s.lastTwo, PhoneIndex: s.index})
+		if err == nil && !made {
+			err = web.Unavailable // made by another request just now: the client repeats its PUT
+		}
+		return err
+	})
+}
+
+// updateMember changes what differs, each change with its event.
+func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, in memberRequest, n phone.Number, by string) error {
+	id, account := uuid.UUID(before.ID), uuid.UUID(before.AccountID)
+	own, err := seal.ParsePublicKey(before.PublicKey)
+	if err != nil {
+		return err
+	}
+	if in.Phone != nil && string(before.PhoneIndex) != string(l.numberIndex(n)) {
+		version := int(before.PhoneVersion) + 1
+		s, err := l.sealNumber(n, id, version, own)
+		if err != nil {
+			return err
+		}
+		e, err := event.New("login", account, l.o.Now(), event.NumberChanged{Member: id, Version: version, HasNumber: !n.IsZero(), Country: n.Country(), By: by})
+		if err != nil {
+			return err
+		}
+		err = l.write(ctx, memberRequest{}, id, e, func(db *queries.Queries) error {
+			rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.sealed, PhoneDetails: s.details, PhoneCountry: s.country,
+				PhoneLastTwo: s.lastTwo, PhoneIndex: s.index, OldVersion: before.PhoneVersion, ID: id, AccountID: account})
+			if err == nil && rows == 0 {
+				err = web.Unavailable // changed by another request just now
+			}
+			if err != nil {
+				return err
+			}
+			return db.DeviceRevokeAll(ctx, queries.DeviceRevokeAllParams{MemberID: id, Reason: "number_changed"})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	sameUser := in.UserID == nil && before.UserID == nil || in.UserID != nil && before.UserID != nil && *in.UserID == *before.UserID
+	if string(in.Role) == before.Role && sameUser && in.Password == nil {
+		return nil
+	}
+	e, err := event.New("login", account, l.o.Now(), event.MemberUpdated{Member: id, Role: string(in.Role), By: by})
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, in, id, e, func(db *queries.Queries) error {
+		_, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
+		return err
+	})
+}
+
+func (l *Login) numberIndex(n phone.Number) []byte {
+	if n.IsZero() {
+		return nil
+	}
+	return l.index("number", n.E164())
+}
+
+// write makes one change, the password that came with it, and the event, in one transaction.
+func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, e event.Event, do func(*queries.Queries) error) error {
+	var digest string
+	if in.Password != nil {
+		var err error
+		if digest, err = l.passwords.hash(ctx, *in.Password); err != nil {
+			return err
+		}
+	}
+	err := store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		db := l.q.WithTx(tx)
+		if err := do(db); err != nil {
+			return err
+		}
+		if digest != "" {
+			if err := db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest}); err != nil {
+				return err
+			}
+		}
+		return db.EventInsert(ctx, insertOne(e))
+	})
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", e.Type, err)
+	}
+	l.o.Bus.Publish(e, "")
+	return nil
+}

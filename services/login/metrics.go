@@ -1,0 +1,26 @@
+package login
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	signIns *prometheus.CounterVec
+	waits   prometheus.Histogram
+}
+
+// outcomes is the closed set of the outcome label.
+var outcomes = []string{string(registered), string(notRequired), string(asked), string(noNumber), string(refused), "bad_credentials"}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_sign_ins_total",
+			Help: "Sign-ins and device checks by outcome. A sudden rise of refused or bad_credentials is somebody guessing."}, []string{"origin", "outcome"}),
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_verdict_wait_seconds",
+			Help: "Time from a typed code to its verdict, as the person waits for it. Wake someone over 1 s.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2}}),
+	}
+	for _, o := range outcomes {
+		m.signIns.WithLabelValues(originSignIn, o)
+		m.signIns.WithLabelValues(originDeviceCheck, o)
+	}
+	r.MustRegister(m.signIns, m.waits)
+	return m
+}

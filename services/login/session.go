@@ -1,0 +1,165 @@
+package login
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/internal/web"
+)
+
+var errNoSession = web.NewProblem(http.StatusUnauthorized, "no-session", "Not signed in", "Sign in first.")
+
+// session returns the live session of a request's bearer token.
+func (l *Login) session(r *http.Request) (queries.SessionReadRow, error) {
+	token, ok := bearer(r)
+	if !ok {
+		return queries.SessionReadRow{}, errNoSession
+	}
+	digest := sha256.Sum256([]byte(token))
+	s, err := l.q.SessionRead(r.Context(), digest[:])
+	if noRows(err) {
+		return s, errNoSession
+	}
+	if err != nil {
+		return s, fmt.Errorf("reading a session: %w", err)
+	}
+	if s.Stale {
+		if err := l.q.SessionSee(r.Context(), digest[:]); err != nil {
+			return s, fmt.Errorf("keeping a session: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (l *Login) getSession(w http.ResponseWriter, r *http.Request) error {
+	s, err := l.session(r)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, map[string]any{"id": uuid.UUID(s.ID), "member": uuid.UUID(s.MemberID), "user_id": s.UserID, "software": s.SoftwareID,
+		"device": s.DeviceID, "amr": s.Amr, "created_at": s.CreatedAt, "must_change_password": s.MustChange && s.DeviceID != nil})
+	return nil
+}
+
+func (l *Login) deleteSession(w http.ResponseWriter, r *http.Request) error {
+	s, err := l.session(r)
+	if err != nil {
+		return err
+	}
+	token, _ := bearer(r)
+	digest := sha256.Sum256([]byte(token))
+	return l.change(w, r, s.AccountID, event.LoginEnded{Member: s.MemberID, Session: s.ID}, func(db *queries.Queries) (int64, error) {
+		return db.SessionEnd(r.Context(), digest[:])
+	})
+}
+
+// change makes one change with its event, in one transaction, and answers 204; a
+// change that met no row answers 404 and tells nothing.
+func (l *Login) change(w http.ResponseWriter, r *http.Request, account uuid.UUID, d event.Data, do func(*queries.Queries) (int64, error)) error {
+	e, err := event.New("login", account, l.o.Now(), d)
+	if err != nil {
+		return err
+	}
+	err = store.InTx(r.Context(), l.o.Pool, func(tx pgx.Tx) error {
+		db := l.q.WithTx(tx)
+		n, err := do(db)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return web.NotFound
+		}
+		return db.EventInsert(r.Context(), insertOne(e))
+	})
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", d.Type(), err)
+	}
+	l.o.Bus.Publish(e, "")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// deviceAnswer is a registration as its owner sees it.
+type deviceAnswer struct {
+	ID           uuid.UUID     `json:"id"`
+	Name         string        `json:"name"`
+	Software     string        `json:"software"`
+	Kind         string        `json:"kind"` // key, bearer
+	Facets       device.Facets `json:"facets"`
+	RegisteredAt time.Time     `json:"registered_at"`
+	SeenAt       time.Time     `json:"seen_at"`
+	Current      bool          `json:"current"` // the one that asks
+}
+
+func (l *Login) getDevices(w http.ResponseWriter, r *http.Request) error {
+	s, err := l.session(r)
+	if err != nil {
+		return err
+	}
+	rows, err := l.q.DeviceList(r.Context(), s.MemberID)
+	if err != nil {
+		return fmt.Errorf("reading devices: %w", err)
+	}
+	list := make([]deviceAnswer, len(rows))
+	for i, d := range rows {
+		list[i] = deviceAnswer{ID: d.ID, Name: d.Name, Software: d.SoftwareID, Kind: d.Kind, RegisteredAt: d.RegisteredAt, SeenAt: d.SeenAt,
+			Current: s.DeviceID != nil && *s.DeviceID == d.ID}
+		if err := json.Unmarshal(d.SeenFacets, &list[i].Facets); err != nil {
+			return fmt.Errorf("reading a device's facets: %w", err)
+		}
+	}
+	web.WriteJSON(w, http.StatusOK, map[string]any{"devices": list})
+	return nil
+}
+
+func (l *Login) patchDevice(w http.ResponseWriter, r *http.Request) error {
+	s, id, err := l.ownDevice(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Name string `json:"name"`
+	}
+	if err := web.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	name := strings.TrimSpace(in.Name)
+	if utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return web.NewProblem(http.StatusBadRequest, "bad-name", "Choose another name", "A name has at most 100 characters, on one line.")
+	}
+	return l.change(w, r, s.AccountID, event.DeviceNamed{Member: s.MemberID, Device: id}, func(db *queries.Queries) (int64, error) {
+		return db.DeviceName(r.Context(), queries.DeviceNameParams{Name: name, ID: id, MemberID: s.MemberID})
+	})
+}
+
+// deleteDevice ends a registration, and every session on it at once.
+func (l *Login) deleteDevice(w http.ResponseWriter, r *http.Request) error {
+	s, id, err := l.ownDevice(r)
+	if err != nil {
+		return err
+	}
+	return l.change(w, r, s.AccountID, event.DeviceRevoked{Member: s.MemberID, Device: id, Reason: "member", By: s.MemberID}, func(db *queries.Queries) (int64, error) {
+		return db.DeviceRevoke(r.Context(), queries.DeviceRevokeParams{ID: id, MemberID: s.MemberID, Reason: "member"})
+	})
+}
+
+func (l *Login) ownDevice(r *http.Request) (queries.SessionReadRow, uuid.UUID, error) {
+	s, err := l.session(r)
+	if err != nil {
+		return s, uuid.Nil, err
+	}
+	id, err := pathID(r)
+	return s, id, err
+}
