@@ -1,0 +1,98 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Msg is a message of the stream, to be settled with one Outcome. What is not settled
+// is delivered again when the consumer's acknowledgement wait is over.
+type Msg struct {
+	ID        uuid.UUID // of the event: its Nats-Msg-Id
+	Subject   string
+	Data      []byte
+	Header    map[string][]string
+	Delivered int    // 1 for the first delivery; more than 3 is worth a dead letter
+	StreamSeq uint64 // its place in the stream; starts anew when the store was wiped
+
+	raw      jetstream.Msg
+	consumer *Consumer
+	settled  atomic.Bool
+}
+
+// Outcome is how the handling of a message ended.
+type Outcome struct {
+	kind   outcomeKind
+	delay  time.Duration
+	reason Reason
+}
+
+type outcomeKind int
+
+const (
+	done outcomeKind = iota
+	retry
+	drop
+)
+
+// Done says that the message is handled.
+func Done() Outcome { return Outcome{kind: done} }
+
+// RetryAfter says that the message shall come again, not before d.
+func RetryAfter(d time.Duration) Outcome { return Outcome{kind: retry, delay: d} }
+
+// Drop says that the message shall not come again though it was not handled. Bury it
+// first, or use Msg.Bury.
+func Drop(r Reason) Outcome { return Outcome{kind: drop, reason: r} }
+
+// Settle tells the bus the outcome. The first of a message counts. It reports nothing:
+// an outcome that does not arrive means that the message is delivered again.
+func (m *Msg) Settle(o Outcome) {
+	if m.settled.Swap(true) {
+		return
+	}
+	var err error
+	switch o.kind {
+	case done:
+		err = m.raw.Ack()
+	case retry:
+		err = m.raw.NakWithDelay(max(o.delay, time.Millisecond))
+	case drop:
+		err = m.raw.TermWithReason(string(o.reason))
+	}
+	if err != nil {
+		m.consumer.log.Debug("outcome of a message was not sent", "durable", m.consumer.opt.Durable, "stream_seq", m.StreamSeq, "error", err)
+	}
+}
+
+// Ack is Settle(Done()).
+func (m *Msg) Ack() { m.Settle(Done()) }
+
+// Nak is Settle(RetryAfter(delay)).
+func (m *Msg) Nak(delay time.Duration) { m.Settle(RetryAfter(delay)) }
+
+// Term is Settle(Drop(r)).
+func (m *Msg) Term(r Reason) { m.Settle(Drop(r)) }
+
+// Bury makes a dead letter of the message and drops it. Where that fails the message
+// comes again in some seconds, and the error says why.
+func (m *Msg) Bury(ctx context.Context, r Reason) error {
+	c := m.consumer
+	err := c.opt.DeadLetter.Bury(ctx, Letter{Durable: c.opt.Durable, Subject: m.Subject, StreamSeq: m.StreamSeq, ID: m.ID,
+		Headers: m.Header, Data: m.Data, Reason: r, Deliveries: m.Delivered})
+	if err != nil {
+		m.Nak(2*time.Second + rand.N(3*time.Second))
+		return fmt.Errorf("burying message %d of %s: %w", m.StreamSeq, c.opt.Durable, err)
+	}
+	m.Term(r)
+	c.metrics.buried.WithLabelValues(string(r)).Inc()
+	c.log.WarnContext(ctx, "message put into the dead letters", "durable", c.opt.Durable, "stream_seq", m.StreamSeq,
+		"event_id", m.ID, "reason", string(r), "deliveries", m.Delivered)
+	return nil
+}
