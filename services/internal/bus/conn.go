@@ -26,10 +26,11 @@ var ErrDown = errors.New("bus: not connected")
 
 // Options configure a connection. URL, NKeySeed and Service are required.
 type Options struct {
-	URL        string        // nats://host:port, several with commas
-	NKeySeed   secret.String // of the service
-	Service    string        // one of Services
-	Logger     *slog.Logger  // slog.Default() if nil
+	URL      string        // nats://host:port, several with commas
+	NKeySeed secret.String // of the service
+	Service  string        // one of Services
+	Logger   *slog.Logger  // slog.Default() if nil
+	// Registerer takes the metrics, of one connection a service; none are kept if nil.
 	Registerer prometheus.Registerer
 }
 

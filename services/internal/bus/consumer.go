@@ -58,7 +58,8 @@ type tempo struct {
 	retryMost time.Duration
 }
 
-// NewConsumer returns a consumer that is not running yet.
+// NewConsumer returns a consumer that is not running yet. Make one for a durable on a
+// connection: its metrics cannot be registered twice.
 func NewConsumer(c *Conn, o ConsumerOptions) (*Consumer, error) {
 	if o.Durable == "" || o.Handler == nil || o.DeadLetter == nil {
 		return nil, errors.New("a consumer needs Durable, Handler and DeadLetter")

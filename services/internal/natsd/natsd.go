@@ -105,14 +105,30 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the bus server: %w", err)
 	}
-	srv.SetLoggerV2(logger{o.Logger}, false, false, false)
+	log := logger{o.Logger, make(chan string, 1)}
+	srv.SetLoggerV2(log, false, false, false)
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if err := ready(srv, log.fatal); err != nil {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, errors.New("starting the bus server: it took no connections in 10 s; the log says why (is the port taken?)")
+		return nil, fmt.Errorf("starting the bus server: %w", err)
 	}
 	return &Server{srv}, nil
+}
+
+// ready waits until the server takes connections, or says that it never will.
+func ready(srv *server.Server, fatal <-chan string) error {
+	for range 100 {
+		if srv.ReadyForConnections(100 * time.Millisecond) {
+			return nil
+		}
+		select {
+		case text := <-fatal:
+			return errors.New(text)
+		default:
+		}
+	}
+	return errors.New("it takes no connections after 10 s")
 }
 
 // ClientURL is where clients connect, with the port that was chosen.
@@ -174,8 +190,12 @@ func permissions(p bus.Permissions) map[string]any {
 	return map[string]any{"publish": rule(p.Publish, p.DenyPublish), "subscribe": rule(p.Subscribe, nil)}
 }
 
-// logger hands the server's lines to slog; its notices are of no use day to day.
-type logger struct{ log *slog.Logger }
+// logger hands the server's lines to slog, and keeps the first fatal one: an embedded
+// server does not end the process. Its notices are of no use day to day.
+type logger struct {
+	log   *slog.Logger
+	fatal chan string
+}
 
 var _ server.Logger = logger{}
 
@@ -184,4 +204,12 @@ func (l logger) Debugf(f string, v ...any)  { l.log.Debug("bus server", "text", 
 func (l logger) Tracef(f string, v ...any)  { l.log.Debug("bus server", "text", fmt.Sprintf(f, v...)) }
 func (l logger) Warnf(f string, v ...any)   { l.log.Warn("bus server", "text", fmt.Sprintf(f, v...)) }
 func (l logger) Errorf(f string, v ...any)  { l.log.Error("bus server", "text", fmt.Sprintf(f, v...)) }
-func (l logger) Fatalf(f string, v ...any)  { l.log.Error("bus server", "text", fmt.Sprintf(f, v...)) }
+
+func (l logger) Fatalf(f string, v ...any) {
+	text := fmt.Sprintf(f, v...)
+	l.log.Error("bus server", "text", text)
+	select {
+	case l.fatal <- text:
+	default:
+	}
+}
