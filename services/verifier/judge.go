@@ -1,0 +1,148 @@
+package verifier
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"latchkey.dev/services/code"
+)
+
+// The caps on wrong codes. NIST SP 800-63B-4 section 3.2.2 allows 100 in a row; ours
+// per hour and day are stricter.
+const (
+	maxTries         = 5
+	hourLimit        = 10
+	dayLimit         = 20
+	consecutiveLimit = 100
+)
+
+// Result is the verdict on one entry.
+type Result string
+
+const (
+	Registered Result = "registered"
+	Wrong      Result = "wrong"
+	Expired    Result = "expired"    // typed after the challenge's time was over
+	Closed     Result = "closed"     // the challenge had ended
+	Locked     Result = "locked"     // the person's wrong codes are too many; nothing was compared
+	Unreadable Result = "unreadable" // not sealed for this challenge, member and device; counts as wrong
+)
+
+// Results is the closed set of results.
+var Results = []Result{Registered, Wrong, Expired, Closed, Locked, Unreadable}
+
+// end is why a challenge was closed; "" while it is open.
+type end string
+
+const (
+	endRegistered end = "registered"
+	endTries      end = "tries"
+	endLocked     end = "locked"
+)
+
+// challenge is what judging knows and changes of a challenge.
+type challenge struct {
+	id, account, member uuid.UUID
+	expiresAt           time.Time
+	closed              bool // before this batch
+	tries               int
+	ended               end
+	typedText           int
+}
+
+// tally counts a person's wrong codes.
+type tally struct {
+	hourStart, dayStart    time.Time
+	hour, day, consecutive int
+	changed                bool
+}
+
+// at starts new windows when the old ones are over.
+func (t *tally) at(now time.Time) {
+	if now.Sub(t.hourStart) >= time.Hour {
+		t.hourStart, t.hour = now, 0
+	}
+	if now.Sub(t.dayStart) >= 24*time.Hour {
+		t.dayStart, t.day = now, 0
+	}
+}
+
+func (t *tally) locked() bool {
+	return t.hour >= hourLimit || t.day >= dayLimit || t.consecutive >= consecutiveLimit
+}
+
+func (t *tally) wrong() { t.hour++; t.day++; t.consecutive++; t.changed = true }
+
+// right forgives: only a right code resets the count.
+func (t *tally) right() {
+	t.changed = t.changed || t.hour+t.day+t.consecutive > 0
+	t.hour, t.day, t.consecutive = 0, 0, 0
+}
+
+// entry is one typed code to be judged.
+type entry struct {
+	id        uuid.UUID
+	challenge *challenge
+	tally     *tally
+	enteredAt time.Time
+	// read opens the seal; false when it was not made for this challenge, member and device.
+	read func() (string, bool)
+	// candidates derives the codes of the challenge's texts.
+	candidates func() [code.Texts]code.Code
+}
+
+// verdict is the answer to one entry.
+type verdict struct {
+	entry
+	result    Result
+	triesLeft int
+}
+
+// judge answers entries in the order in which they were typed, changing their challenges
+// and tallies. A try is counted before anything is opened or compared.
+func judge(entries []entry, now time.Time, digits int) []verdict {
+	slices.SortStableFunc(entries, func(a, b entry) int { return a.enteredAt.Compare(b.enteredAt) })
+	out := make([]verdict, len(entries))
+	for i, e := range entries {
+		out[i] = verdict{entry: e, result: judgeOne(e, now, digits)}
+		if c := e.challenge; !c.closed && c.ended == "" {
+			out[i].triesLeft = maxTries - c.tries
+		}
+	}
+	return out
+}
+
+func judgeOne(e entry, now time.Time, digits int) Result {
+	c := e.challenge
+	if c.closed || c.ended != "" || c.tries >= maxTries {
+		return Closed
+	}
+	if e.enteredAt.After(c.expiresAt) {
+		return Expired
+	}
+	e.tally.at(now)
+	if e.tally.locked() {
+		c.ended = endLocked
+		return Locked
+	}
+	c.tries++
+	result := Wrong
+	typed, ok := e.read()
+	if !ok {
+		result = Unreadable
+	} else if parsed, err := code.Parse(typed, digits); err == nil {
+		c.typedText = code.Match(parsed, e.candidates())
+	}
+	if c.typedText > 0 {
+		c.ended = endRegistered
+		e.tally.right()
+		return Registered
+	}
+	e.tally.wrong()
+	if c.tries >= maxTries {
+		c.ended = endTries
+	}
+	return result
+}

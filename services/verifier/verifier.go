@@ -1,0 +1,281 @@
+// Package verifier judges typed codes and registers devices. It alone may close a
+// challenge, count a try or insert a device; it never sees a phone number.
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	queries "latchkey.dev/queries/verifier"
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/store"
+)
+
+// Bus is what the verifier needs of the bus. It may be down at any time.
+type Bus interface {
+	// Publish sends an event at once and returns without waiting.
+	Publish(e event.Event)
+	// Notify wakes whoever waits at subject, or nobody.
+	Notify(subject string, data []byte)
+}
+
+// Options configure a Verifier. All but those with a default are required.
+type Options struct {
+	Pool     *pgxpool.Pool // main database, as latchkey_verifier
+	KeysPool *pgxpool.Pool // key database, as latchkey_verifier
+	Bus      Bus
+
+	Digits   int  // of a code: code.Digits if zero
+	SweepOff bool // for tests that show that the stream alone is enough
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	if o.Pool == nil || o.KeysPool == nil {
+		errs = append(errs, errors.New("both databases are required"))
+	}
+	if o.Bus == nil {
+		errs = append(errs, errors.New("a bus is required"))
+	}
+	if o.Digits == 0 {
+		o.Digits = code.Digits
+	}
+	if o.Digits < code.Digits || o.Digits > code.MaxDigits {
+		errs = append(errs, errors.New("a code has 6 to 8 digits"))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("verifier: %w", errors.Join(errs...))
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Verifier is the verifier service.
+type Verifier struct {
+	o       Options
+	q       *queries.Queries
+	keys    *keyring
+	metrics *metrics
+	since   time.Time // how far the sweep has seen, by the database's clock
+}
+
+// New makes a Verifier. Nothing is opened yet.
+func New(o Options) (*Verifier, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	return &Verifier{o: o, q: queries.New(o.Pool), keys: newKeyring(queries.New(o.KeysPool), queries.New(o.Pool)), metrics: newMetrics(o.Registerer)}, nil
+}
+
+// Run makes keys ahead, judges what the stream does not bring, closes what is over and
+// keeps the partitions, until ctx ends.
+func (v *Verifier) Run(ctx context.Context) error {
+	loop := func(name string, every time.Duration, once func(context.Context) error) run.Component {
+		return run.Component{Name: name, Run: run.NewLoop(run.LoopOptions{Name: "verifier " + name, Every: every, Jitter: every / 4, Timeout: 10 * time.Second, RunOnce: once, Log: v.o.Logger}).Run}
+	}
+	if err := v.keys.upkeep(ctx); err != nil {
+		v.o.Logger.Warn("keys were not made yet", "error", err)
+	}
+	parts := []run.Component{
+		loop("keys", 20*time.Second, v.keys.upkeep),
+		loop("expiry", time.Second, v.expire),
+		loop("partitions", time.Hour, func(ctx context.Context) error { _, err := v.q.PartitionUpkeep(ctx); return err }),
+	}
+	if !v.o.SweepOff {
+		parts = append(parts, loop("sweep", time.Second, v.sweep))
+	}
+	return run.All(ctx, parts...)
+}
+
+// Ready reports whether codes can be judged now.
+func (v *Verifier) Ready(ctx context.Context) error {
+	now, err := v.q.DatabaseTime(ctx)
+	if err != nil {
+		return fmt.Errorf("verifier is not ready: %w", err)
+	}
+	if _, err := v.keys.epoch(ctx, epochOf(now)); err != nil {
+		return fmt.Errorf("verifier is not ready: %w", err)
+	}
+	return nil
+}
+
+// Source says where work came from: a label.
+type Source string
+
+const (
+	Stream Source = "stream"
+	Sweep  Source = "sweep"
+)
+
+// Entry names a typed code to judge, and who waits for its verdict.
+type Entry struct {
+	ID    uuid.UUID
+	Reply string // subject to wake, "" for none
+}
+
+// Judge answers entries in one transaction, and tells nobody before it is committed.
+// What was judged before, or is not there, is passed over, so a replay does nothing.
+// If the transaction fails, the entries are tried one by one.
+func (v *Verifier) Judge(ctx context.Context, entries []Entry, from Source) error {
+	events, judged, err := v.judgeAll(ctx, entries)
+	if err != nil && len(entries) > 1 {
+		var errs []error
+		for _, e := range entries {
+			errs = append(errs, v.Judge(ctx, []Entry{e}, from))
+		}
+		return errors.Join(errs...)
+	}
+	if err != nil {
+		return fmt.Errorf("judging an entry: %w", err)
+	}
+	v.metrics.work.WithLabelValues(string(from)).Add(float64(len(judged)))
+	for _, d := range judged {
+		v.metrics.verdicts.WithLabelValues(string(d.result)).Inc()
+		if d.challenge.ended != "" {
+			v.metrics.ends.WithLabelValues(string(d.challenge.ended)).Inc()
+		}
+	}
+	// Who waits is woken also for an entry that was judged before.
+	for _, e := range entries {
+		if e.Reply != "" {
+			v.o.Bus.Notify(e.Reply, e.ID[:])
+		}
+	}
+	for _, e := range events {
+		v.o.Bus.Publish(e)
+	}
+	return nil
+}
+
+func (v *Verifier) judgeAll(ctx context.Context, asked []Entry) (events []event.Event, out []verdict, err error) {
+	ids := make([][16]byte, len(asked))
+	for i, e := range asked {
+		ids[i] = e.ID
+	}
+	err = store.InTx(ctx, v.o.Pool, func(tx pgx.Tx) error {
+		db := v.q.WithTx(tx)
+		events, out = nil, nil
+		rows, err := db.EntryRead(ctx, ids)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		entries, now, err := v.load(ctx, db, rows)
+		if err != nil {
+			return err
+		}
+		out = judge(entries, now, v.o.Digits)
+		events, err = v.write(ctx, db, out)
+		return err
+	})
+	return events, out, err
+}
+
+// load locks members and challenges, in an order that all verifiers share, and reads
+// what judging needs.
+func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries.EntryReadRow) ([]entry, time.Time, error) {
+	var lock []int64
+	var challengeIDs, memberIDs [][16]byte
+	seenMember, seenChallenge := map[[16]byte]bool{}, map[[16]byte]bool{}
+	for _, r := range rows {
+		if !seenMember[r.MemberID] {
+			seenMember[r.MemberID] = true
+			memberIDs = append(memberIDs, r.MemberID)
+			lock = append(lock, lockKey(r.MemberID))
+		}
+		if !seenChallenge[r.ChallengeID] {
+			seenChallenge[r.ChallengeID] = true
+			challengeIDs = append(challengeIDs, r.ChallengeID)
+		}
+	}
+	if err := db.MemberLock(ctx, lock); err != nil {
+		return nil, time.Time{}, fmt.Errorf("locking members: %w", err)
+	}
+	// What another verifier judged while we waited for the lock shows only now.
+	ids := make([][16]byte, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	rows, err := db.EntryRead(ctx, ids)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	locked, err := db.ChallengeLock(ctx, challengeIDs)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("locking challenges: %w", err)
+	}
+	counted, err := db.MemberTryRead(ctx, memberIDs)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("reading tries: %w", err)
+	}
+	now, err := db.DatabaseTime(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	tallies := map[[16]byte]*tally{}
+	for _, id := range memberIDs {
+		tallies[id] = &tally{hourStart: now, dayStart: now}
+	}
+	for _, c := range counted {
+		tallies[c.MemberID] = &tally{hourStart: c.HourStartedAt, hour: int(c.HourCount), dayStart: c.DayStartedAt, day: int(c.DayCount), consecutive: int(c.Consecutive)}
+	}
+	challenges := map[[16]byte]*challenge{}
+	rowOf := map[[16]byte]queries.ChallengeLockRow{}
+	for _, c := range locked {
+		rowOf[c.ID] = c
+		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, tries: int(c.Tries)}
+	}
+	var entries []entry
+	for _, r := range rows {
+		c := rowOf[r.ChallengeID]
+		key, err := v.keys.epoch(ctx, c.Epoch)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		if err := v.keys.judgeKey(ctx, r.JudgeKey); err != nil {
+			return nil, time.Time{}, err
+		}
+		bind := seal.EntryBinding{Challenge: c.ID, Member: c.MemberID, Entry: r.ID, Thumbprint: c.DeviceThumbprint}
+		entries = append(entries, entry{id: r.ID, challenge: challenges[r.ChallengeID], tally: tallies[r.MemberID], enteredAt: r.EnteredAt,
+			read: func() (string, bool) {
+				typed, err := v.keys.opener.Open(r.JudgeKey, r.Encapsulated, r.Sealed, bind)
+				if err != nil {
+					v.metrics.mismatches.Inc()
+				}
+				return typed, err == nil
+			},
+			candidates: func() (all [code.Texts]code.Code) {
+				for i := range all {
+					all[i] = code.Derive(key, c.ID, i+1, c.Seed, v.o.Digits)
+				}
+				return all
+			}})
+	}
+	return entries, now, nil
+}
+
+func lockKey(member [16]byte) int64 {
+	h := fnv.New64a()
+	h.Write([]byte("latchkey member try"))
+	h.Write(member[:])
+	return int64(h.Sum64())
+}
