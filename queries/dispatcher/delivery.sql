@@ -95,3 +95,6 @@ WITH q AS (
     SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN ended ON ended.id = q.id
 )
 SELECT id FROM ended;
+
+-- name: DatabaseTime :one
+SELECT now()::timestamptz;

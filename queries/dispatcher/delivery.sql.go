@@ -188,6 +188,17 @@ func (q *Queries) AttemptRecord(ctx context.Context, arg AttemptRecordParams) ([
 	return items, nil
 }
 
+const databaseTime = `-- name: DatabaseTime :one
+SELECT now()::timestamptz
+`
+
+func (q *Queries) DatabaseTime(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, databaseTime)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const deliveryRead = `-- name: DeliveryRead :many
 WITH q AS (SELECT unnest($1::uuid[]) AS challenge_id, unnest($2::smallint[]) AS request_no)
 SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.seed, c.epoch,

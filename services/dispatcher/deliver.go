@@ -1,0 +1,241 @@
+package dispatcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/phone"
+	"latchkey.dev/services/sms"
+)
+
+// rounds bounds how many attempts one call makes; what is left is due in the database.
+const rounds = 8
+
+// Deliver takes a requested text as far as it can now: until a provider has it, until it
+// is to be tried again later, or until it is given up. later is when it is worth coming
+// again, 0 for never. Doing it twice, or for a request that is settled or unknown, does
+// nothing. An error says that the databases did not answer and nothing is known.
+func (d *Dispatcher) Deliver(ctx context.Context, r Request, from Source) (later time.Duration, err error) {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	for range rounds {
+		row, err := d.reads.Do(ctx, r)
+		if err != nil {
+			return 0, fmt.Errorf("reading a challenge: %w", err)
+		}
+		if row == nil {
+			return 0, nil
+		}
+		st, err := d.admit(row)
+		if err != nil {
+			return 0, err
+		}
+		s := next(st)
+		switch s.do {
+		case nothing:
+			return 0, nil
+		case wait:
+			return s.after, nil
+		case abandon:
+			return 0, d.abandon(ctx, row, s)
+		}
+		again, err := d.attempt(ctx, row, s, st, from)
+		if err != nil || !again {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// admit reads what is known of a request into the state that decides.
+func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
+	st := state{request: int(row.RequestNo), now: row.Now, expiresAt: row.ExpiresAt, open: row.Open, providers: d.order}
+	if err := json.Unmarshal(row.Attempts, &st.attempts); err != nil {
+		return st, fmt.Errorf("reading attempts: %w", err)
+	}
+	return st, nil
+}
+
+// attempt claims, sends and records. It reports whether the request is to be looked at again at once.
+func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, from Source) (again bool, err error) {
+	to, body, err := d.compose(ctx, row, s.text)
+	if errors.Is(err, seal.ErrCannotOpen) || errors.Is(err, phone.ErrNotANumber) || errors.Is(err, phone.ErrCannotReceive) {
+		s.reason = neverDeliverable
+		return false, d.abandon(ctx, row, s)
+	}
+	if err != nil {
+		return false, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return false, fmt.Errorf("making an attempt: %w", err)
+	}
+	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: st.request, Text: s.text, Provider: s.provider, Country: row.PhoneCountry}
+	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAttempted{SMSAttempt: about, Rescued: s.rescued})
+	if err != nil {
+		return false, err
+	}
+	won, err := d.claims.Do(ctx, claim{about: about, account: row.AccountID, event: told})
+	if err != nil {
+		return false, fmt.Errorf("claiming a text: %w", err)
+	}
+	if !won {
+		return false, nil // another dispatcher has it, or the challenge has ended
+	}
+	d.o.Bus.Publish(told)
+	d.metrics.work.WithLabelValues(string(from)).Inc()
+	return d.send(ctx, row, s, st, about, sms.Message{AttemptID: id, To: to, Body: body})
+}
+
+// send hands the text to the provider and records how it ended. The record is written
+// even when ctx has ended meanwhile: the text may be on its way.
+func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, about event.SMSAttempt, m sms.Message) (bool, error) {
+	sender := d.providers[s.provider]
+	out := sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonMisconfigured} // a provider that is configured no more
+	began := time.Now()
+	if sender != nil {
+		limit, cancel := context.WithTimeout(ctx, sms.MaxAttempt)
+		out = sender.Send(limit, m)
+		cancel()
+	}
+	took := time.Since(began)
+	d.metrics.texts.WithLabelValues(s.provider, string(out.Ending)).Inc()
+	answer := event.SMSAnswer{SMSAttempt: about, Reason: string(out.Reason), VendorCode: out.VendorCode, TookMS: int(took.Milliseconds())}
+	var data event.Data
+	switch out.Ending {
+	case sms.Accepted:
+		data = event.SMSAccepted{SMSAnswer: answer}
+		d.metrics.accept.Observe(row.Now.Sub(row.CreatedAt).Seconds() + took.Seconds())
+	case sms.Ambiguous:
+		data = event.SMSUnanswered{SMSAnswer: answer}
+	default:
+		data = event.SMSRefused{SMSAnswer: answer, Never: out.Ending == sms.RefusedNever}
+	}
+	if out.Ending != sms.Accepted {
+		d.metrics.failovers.WithLabelValues(string(out.Reason)).Inc()
+		d.o.Logger.Warn("text was not accepted", "challenge", about.Challenge, "attempt", about.Attempt, "provider", s.provider,
+			"ending", string(out.Ending), "reason", string(out.Reason), "vendor_code", out.VendorCode)
+	}
+	told, err := event.New("dispatcher", row.AccountID, time.Now(), data)
+	if err != nil {
+		return false, err
+	}
+	mine := 1
+	for _, a := range st.attempts {
+		if a.Request == st.request {
+			mine++
+		}
+	}
+	follow := followUp(out.Ending, mine, len(d.order))
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	again, err := d.records.Do(keep, record{about: about, account: row.AccountID, outcome: out, follow: follow, event: told})
+	if err != nil {
+		return false, fmt.Errorf("recording how a text ended: %w", err)
+	}
+	d.o.Bus.Publish(told)
+	return again && follow == 0, nil
+}
+
+// compose opens the number and derives the code, at the last moment.
+func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, text int) (to phone.Number, body sms.Body, err error) {
+	if to, err = seal.OpenNumber(d.o.NumberKey, row.PhoneSealed, row.MemberID, int(row.PhoneVersion)); err != nil {
+		return to, body, err
+	}
+	key, err := d.epoch(ctx, row.Epoch)
+	if err != nil {
+		return to, body, err
+	}
+	c := code.Derive(key, row.ID, text, row.Seed, d.o.Digits)
+	minutes := int(row.ExpiresAt.Sub(row.Now) / time.Minute)
+	words, err := code.Compose(row.SoftwareName, c, max(minutes, 1), code.Autofill{Host: row.AutofillHost, AppHash: row.AppHash})
+	if err != nil {
+		return to, body, fmt.Errorf("composing a text of software: %w", err)
+	}
+	return to, sms.NewBody(words), nil
+}
+
+// abandon gives a requested text up, once, and tells why.
+func (d *Dispatcher) abandon(ctx context.Context, row *queries.DeliveryReadRow, s step) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("abandoning a text: %w", err)
+	}
+	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAbandoned{Challenge: row.ID, Request: int(row.RequestNo), Reason: s.reason})
+	if err != nil {
+		return err
+	}
+	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: int(row.RequestNo)}
+	done, err := d.abandons.Do(ctx, claim{about: about, account: row.AccountID, event: told, reason: s.reason})
+	if err != nil {
+		return fmt.Errorf("abandoning a text: %w", err)
+	}
+	if done {
+		d.metrics.abandoned.WithLabelValues(s.reason).Inc()
+		d.o.Bus.Publish(told)
+	}
+	return nil
+}
+
+const (
+	sweepLag     = time.Second      // how long the stream has before the sweep takes a text
+	sweepOverlap = 10 * time.Second // looked at again, for rows that were committed late
+	sweepStart   = 10 * time.Minute // how far back the first sweep looks: as long as a code lives
+	sweepMost    = 500
+)
+
+// sweep sends what the stream did not bring, and follows up what is due.
+func (d *Dispatcher) sweep(ctx context.Context) error {
+	now, err := d.q.DatabaseTime(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the time: %w", err)
+	}
+	if d.since.IsZero() {
+		d.since = now.Add(-sweepStart)
+	}
+	unclaimed, err := d.q.RequestUnclaimed(ctx, queries.RequestUnclaimedParams{Since: d.since, LagSeconds: sweepLag.Seconds(), Most: sweepMost})
+	if err != nil {
+		return fmt.Errorf("looking for requested texts: %w", err)
+	}
+	due, err := d.q.AttemptDue(ctx, sweepMost)
+	if err != nil {
+		return fmt.Errorf("looking for due texts: %w", err)
+	}
+	var todo []Request
+	for _, r := range unclaimed {
+		todo = append(todo, Request{r.ChallengeID, int(r.RequestNo)})
+	}
+	for _, r := range due {
+		todo = append(todo, Request{r.ChallengeID, int(r.RequestNo)})
+	}
+	errs := make([]error, len(todo))
+	var wg sync.WaitGroup
+	for i, r := range todo {
+		wg.Go(func() { _, errs[i] = d.Deliver(ctx, r, Sweep) })
+	}
+	wg.Wait()
+	if len(todo) > 0 {
+		d.o.Logger.Info("texts taken up by the sweep", "requested", len(unclaimed), "due", len(due))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err // the window stays: the next turn tries again
+	}
+	if len(unclaimed) < sweepMost {
+		d.since = now.Add(-sweepOverlap)
+	}
+	return nil
+}

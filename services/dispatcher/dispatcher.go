@@ -1,0 +1,187 @@
+// Package dispatcher sends the texts: admit, route, send, record, with failover between
+// providers while the code lives. It never sees a credential, a device or a try.
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/coalesce"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/sms"
+)
+
+// Bus is what the dispatcher needs of the bus. It may be down at any time.
+type Bus interface {
+	// Publish sends an event at once and returns without waiting.
+	Publish(e event.Event)
+}
+
+// Provider is a configured way to send texts.
+type Provider struct {
+	Name   string // as in events, metrics and tables
+	Sender sms.Sender
+}
+
+// Options configure a Dispatcher. All but those with a default are required.
+type Options struct {
+	Pool      *pgxpool.Pool   // main database, as latchkey_dispatcher
+	KeysPool  *pgxpool.Pool   // key database, as latchkey_dispatcher
+	NumberKey seal.PrivateKey // opens the numbers to be texted
+	Providers []Provider      // in order of preference
+	Bus       Bus
+
+	Digits   int  // of a code: code.Digits if zero
+	Parallel int  // texts in flight at a time: 256 if zero
+	SweepOff bool // for tests that show that the stream alone is enough
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	need(o.Pool != nil && o.KeysPool != nil, "both databases are required")
+	need(o.Bus != nil, "a bus is required")
+	need(!o.NumberKey.IsZero(), "the key that opens numbers is required")
+	need(len(o.Providers) > 0, "at least one provider is required")
+	names := map[string]bool{}
+	for _, p := range o.Providers {
+		need(p.Name != "" && p.Sender != nil && !names[p.Name], "each provider needs a name of its own and a sender")
+		names[p.Name] = true
+	}
+	if o.Digits == 0 {
+		o.Digits = code.Digits
+	}
+	need(o.Digits >= code.Digits && o.Digits <= code.MaxDigits, "a code has 6 to 8 digits")
+	if len(errs) > 0 {
+		return fmt.Errorf("dispatcher: %w", errors.Join(errs...))
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 256
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Dispatcher is the dispatcher service.
+type Dispatcher struct {
+	o         Options
+	q         *queries.Queries
+	keys      *queries.Queries
+	providers map[string]sms.Sender
+	order     []string
+	metrics   *metrics
+	slots     chan struct{}
+	since     time.Time // how far the sweep has seen, by the database's clock
+
+	mu     sync.Mutex
+	epochs map[int64][]byte
+
+	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
+	claims   *coalesce.Batcher[claim, bool]
+	records  *coalesce.Batcher[record, bool]
+	abandons *coalesce.Batcher[claim, bool]
+}
+
+// New makes a Dispatcher. Nothing is opened yet.
+func New(o Options) (*Dispatcher, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{o: o, q: queries.New(o.Pool), keys: queries.New(o.KeysPool), providers: map[string]sms.Sender{},
+		slots: make(chan struct{}, o.Parallel), epochs: map[int64][]byte{}}
+	for _, p := range o.Providers {
+		d.providers[p.Name] = p.Sender
+		d.order = append(d.order, p.Name)
+	}
+	d.metrics = newMetrics(o.Registerer, d.order)
+	d.batch()
+	return d, nil
+}
+
+// Run does what the stream did not bring, until ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	if d.o.SweepOff {
+		<-ctx.Done()
+		return nil
+	}
+	return run.NewLoop(run.LoopOptions{Name: "dispatcher sweep", Every: time.Second, Jitter: 250 * time.Millisecond, Timeout: 30 * time.Second,
+		RunOnce: d.sweep, Log: d.o.Logger}).Run(ctx)
+}
+
+// Ready reports whether texts can be sent: the databases answer.
+func (d *Dispatcher) Ready(ctx context.Context) error {
+	if err := errors.Join(d.o.Pool.Ping(ctx), d.o.KeysPool.Ping(ctx)); err != nil {
+		return fmt.Errorf("dispatcher is not ready: %w", err)
+	}
+	return nil
+}
+
+// Source says where work came from: a label.
+type Source string
+
+const (
+	Stream Source = "stream"
+	Sweep  Source = "sweep"
+)
+
+// Request names one requested text.
+type Request struct {
+	Challenge uuid.UUID
+	No        int // 1 with the challenge, 2 and 3 by "send another"
+}
+
+// RequestOf returns the request that an event makes, false for an event that makes none.
+func RequestOf(e event.Event) (Request, bool) {
+	switch d := e.Data.(type) {
+	case *event.CodeRequested:
+		return Request{d.Challenge, 1}, true
+	case *event.TextRequested:
+		return Request{d.Challenge, d.Request}, true
+	}
+	return Request{}, false
+}
+
+// epoch returns the key of an hour of challenges, reading the key database when it is new.
+func (d *Dispatcher) epoch(ctx context.Context, epoch int64) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if key := d.epochs[epoch]; key != nil {
+		return key, nil
+	}
+	rows, err := d.keys.EpochRead(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the epochs' keys: %w", err)
+	}
+	clear(d.epochs) // what was destroyed there is forgotten here
+	for _, r := range rows {
+		d.epochs[r.Epoch] = r.Key
+	}
+	if key := d.epochs[epoch]; key != nil {
+		return key, nil
+	}
+	return nil, fmt.Errorf("the key of hour %d is not there: destroyed, or not made yet", epoch)
+}

@@ -1,0 +1,42 @@
+package dispatcher
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"latchkey.dev/services/sms"
+)
+
+type metrics struct {
+	texts, failovers, abandoned, work *prometheus.CounterVec
+	accept                            prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer, providers []string) *metrics {
+	m := &metrics{
+		texts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_total",
+			Help: "Attempts to hand a text to a provider, by how they ended."}, []string{"provider", "outcome"}),
+		failovers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_text_failovers_total",
+			Help: "Attempts that a provider did not accept, by reason. A rise is an outage that the next provider bears."}, []string{"reason"}),
+		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_abandoned_total",
+			Help: "Requested texts that were given up, by reason. Wake someone for too_late or no_text_left: people are not getting in."}, []string{"reason"}),
+		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_dispatcher_work_total",
+			Help: "Attempts made, by what brought them. Much from the sweep: the bus does not deliver."}, []string{"source"}),
+		accept: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_text_accept_seconds",
+			Help: "Time from a challenge to a provider's accepting its text.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60}}),
+	}
+	for _, p := range providers {
+		for _, e := range sms.Endings {
+			m.texts.WithLabelValues(p, string(e))
+		}
+	}
+	for _, reason := range sms.Reasons {
+		m.failovers.WithLabelValues(string(reason))
+	}
+	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed} {
+		m.abandoned.WithLabelValues(reason)
+	}
+	m.work.WithLabelValues(string(Stream))
+	m.work.WithLabelValues(string(Sweep))
+	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.accept)
+	return m
+}

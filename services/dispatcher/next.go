@@ -1,0 +1,160 @@
+package dispatcher
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/sms"
+)
+
+// Margin is how much validity a code must have left for its text to be worth sending.
+const Margin = time.Minute
+
+// lease is how long an attempt may be in flight before another dispatcher takes it for lost.
+const lease = 6 * time.Second
+
+// notSent is the ending of the row that marks an abandoned request.
+const notSent = "not_sent"
+
+// attempt is one of a challenge's attempts, of any of its requests.
+type attempt struct {
+	No       int        `json:"no"`
+	Request  int        `json:"request"`
+	Text     int        `json:"text"`
+	Provider string     `json:"provider"`
+	Ending   string     `json:"ending"` // "" while in flight
+	DueAt    *time.Time `json:"due_at"`
+}
+
+// state is all that decides what happens next to one requested text.
+type state struct {
+	request   int
+	now       time.Time // the database's
+	expiresAt time.Time
+	open      bool
+	attempts  []attempt // of the challenge, oldest first
+	providers []string  // in order of preference
+}
+
+// action is what is to be done.
+type action int
+
+const (
+	nothing action = iota // it is settled
+	wait                  // something is in flight or backing off: come again after step.after
+	send                  // make the attempt in step
+	abandon               // no text will be sent: step.reason says why
+)
+
+type step struct {
+	do       action
+	after    time.Duration
+	reason   string
+	attempt  int
+	text     int
+	provider string
+	rescued  bool
+}
+
+// The reasons for abandoning a requested text: a label.
+const (
+	tooLate          = "too_late"
+	neverDeliverable = "never_deliverable"
+	noTextLeft       = "no_text_left"
+	challengeClosed  = "closed"
+)
+
+// next decides. What a crash left in flight is repeated with the same digits by the
+// same provider, whose own duplicate check may catch it. What was surely not sent goes
+// to the next provider with the same digits. What may have been sent goes to the next
+// provider as the next text, with other digits: the ones typed tell which text arrived.
+func next(s state) step {
+	mine, highest, last := 0, 0, attempt{}
+	texts := 0
+	for _, a := range s.attempts {
+		highest, texts = max(highest, a.No), max(texts, a.Text)
+		if a.Request == s.request {
+			mine, last = mine+1, a
+		}
+	}
+	st := step{do: send, attempt: highest + 1}
+	switch {
+	case mine > 0 && last.DueAt == nil:
+		return step{do: nothing} // accepted, abandoned, or settled with its request
+	case mine > 0 && last.DueAt.After(s.now):
+		return step{do: wait, after: last.DueAt.Sub(s.now)}
+	case last.Ending == string(sms.RefusedNever):
+		st.do, st.reason = abandon, neverDeliverable
+		return st
+	case !s.open:
+		st.do, st.reason = abandon, challengeClosed
+		return st
+	case s.expiresAt.Sub(s.now) < Margin:
+		st.do, st.reason = abandon, tooLate
+		return st
+	case mine > 0 && last.Ending == "":
+		st.text, st.provider, st.rescued = last.Text, last.Provider, true
+		return st
+	case last.Ending == string(sms.RefusedElsewhere):
+		st.text = last.Text
+	default:
+		st.text = freeText(s.attempts, texts)
+	}
+	if st.text == 0 {
+		st.do, st.reason = abandon, noTextLeft
+		return st
+	}
+	st.provider = s.leastTried()
+	return st
+}
+
+// freeText returns the number of a text that was surely not sent: a new one, or after the
+// last one that every attempt failed to send. 0 where there is none.
+func freeText(attempts []attempt, highest int) int {
+	if highest < code.Texts {
+		return highest + 1
+	}
+	for n := 1; n <= code.Texts; n++ {
+		unsent := true
+		for _, a := range attempts {
+			if a.Text == n && a.Ending != string(sms.RefusedElsewhere) {
+				unsent = false
+			}
+		}
+		if unsent {
+			return n
+		}
+	}
+	return 0
+}
+
+// leastTried returns the first provider, in order, of those tried least for the request.
+func (s state) leastTried() string {
+	tried := map[string]int{}
+	for _, a := range s.attempts {
+		if a.Request == s.request {
+			tried[a.Provider]++
+		}
+	}
+	best := s.providers[0]
+	for _, p := range s.providers[1:] {
+		if tried[p] < tried[best] {
+			best = p
+		}
+	}
+	return best
+}
+
+// followUp says when to look at a request again after its attempt number n ended:
+// negative for never, zero for at once. When every provider had its turn it backs off.
+func followUp(ending sms.Ending, n, providers int) time.Duration {
+	switch {
+	case ending == sms.Accepted:
+		return -1
+	case ending == sms.RefusedNever, n%providers != 0:
+		return 0
+	}
+	backoff := min(time.Second<<min(n/providers-1, 4), 15*time.Second)
+	return backoff/2 + rand.N(backoff)
+}
