@@ -1,0 +1,346 @@
+// Package e2e holds the tests of the whole system: every service with its own role and
+// rights, over real Postgres and real JetStream, driven from outside.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/mac"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"latchkey.dev/services/code"
+	"latchkey.dev/services/dispatcher"
+	"latchkey.dev/services/internal/bustest"
+	"latchkey.dev/services/internal/dpop"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/storetest"
+	"latchkey.dev/services/sms"
+	"latchkey.dev/services/up"
+)
+
+// phones stands for a carrier and everybody's phone: what it takes, arrives.
+type phones struct {
+	mu    sync.Mutex
+	texts map[string][]string // by number
+	came  chan struct{}       // closed and made anew at every text
+	down  bool
+}
+
+func newPhones() *phones {
+	return &phones{texts: map[string][]string{}, came: make(chan struct{})}
+}
+
+func (p *phones) Send(_ context.Context, m sms.Message) sms.Outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonUnreachable}
+	}
+	p.texts[m.To.E164()] = append(p.texts[m.To.E164()], m.Body.Reveal())
+	close(p.came)
+	p.came = make(chan struct{})
+	return sms.Outcome{Ending: sms.Accepted, Reason: sms.ReasonOK, Reference: uuid.NewString()}
+}
+
+// code waits for the n-th text of a number and returns its code.
+func (p *phones) code(t *testing.T, number string, n int) string {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		p.mu.Lock()
+		texts, came := p.texts[number], p.came
+		p.mu.Unlock()
+		if len(texts) >= n {
+			return texts[n-1][:code.Digits]
+		}
+		select {
+		case <-came:
+		case <-limit:
+			t.Fatalf("text %d did not arrive within 20 s", n)
+		}
+	}
+}
+
+func (p *phones) count() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, texts := range p.texts {
+		n += len(texts)
+	}
+	return n
+}
+
+// world is a whole Latchkey and what is around it.
+type world struct {
+	t             *testing.T
+	url           string
+	bus           *bustest.Bus
+	owner         *pgxpool.Pool
+	first, second *phones
+	apiKey        string
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func newMAC(t *testing.T) tink.MAC {
+	t.Helper()
+	return must(mac.New(must(keyset.NewHandle(mac.HMACSHA256Tag128KeyTemplate()))(t)))(t)
+}
+
+func newWorld(t *testing.T, change func(*up.Options)) *world {
+	t.Helper()
+	db, bus := storetest.New(t), bustest.Start(t)
+	w := &world{t: t, bus: bus, owner: db.Owner(t), first: newPhones(), second: newPhones(), apiKey: rand.Text()}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	w.url = "http://" + l.Addr().String()
+	account, digest := uuid.New(), sha256.Sum256([]byte(w.apiKey))
+	w.exec("INSERT INTO account (id, kind, name, country) VALUES ($1, 'standalone_mobile', 'Clinic', 'CA')", account)
+	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
+	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
+	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: bus.URL(), Seed: bus.Seed, Listener: l, Origin: w.url,
+		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: must(seal.GenerateKey())(t), WrapKey: must(seal.GenerateKey())(t).Public(),
+		Providers: []dispatcher.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}, Logger: slog.New(slog.DiscardHandler)}
+	change(&o)
+	k := must(up.New(t.Context(), o))(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	w.until("Latchkey is ready", func() bool { return k.Ready(t.Context()) == nil })
+	return w
+}
+
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			w.t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	if _, err := w.owner.Exec(w.t.Context(), sql, args...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) count(sql string) (n int) {
+	w.t.Helper()
+	if err := w.owner.QueryRow(w.t.Context(), sql).Scan(&n); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// person is somebody with a browser and a phone.
+type person struct {
+	w      *world
+	id     uuid.UUID
+	number string
+	key    *dpop.Key
+}
+
+func (w *world) person(n int) person {
+	w.t.Helper()
+	p := person{w: w, id: uuid.New(), number: fmt.Sprintf("+1604555%04d", 100+n), key: must(dpop.NewKey())(w.t)}
+	status, out := w.call("PUT", "/v1/members/"+p.id.String(), map[string]any{"role": "provider", "phone": p.number}, "Authorization", "Bearer "+w.apiKey)
+	if status != http.StatusCreated {
+		w.t.Fatalf("making a member: %d %v", status, out)
+	}
+	return p
+}
+
+func (w *world) call(method, path string, body any, headers ...string) (int, map[string]any) {
+	w.t.Helper()
+	r := must(http.NewRequestWithContext(w.t.Context(), method, w.url+path, bytes.NewReader(must(json.Marshal(body))(w.t))))(w.t)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp := must(http.DefaultClient.Do(r))(w.t)
+	defer resp.Body.Close()
+	out := map[string]any{}
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		w.t.Fatalf("%s %s: %d without JSON: %v", method, path, resp.StatusCode, err)
+	}
+	return resp.StatusCode, out
+}
+
+func (p person) proof(method, path string, challenge uuid.UUID) string {
+	p.w.t.Helper()
+	resp := must(http.Get(p.w.url + "/v1/nonce"))(p.w.t)
+	resp.Body.Close()
+	return must(p.key.Prove(method, p.w.url+path, resp.Header.Get("DPoP-Nonce"), challenge, time.Now()))(p.w.t)
+}
+
+// check asks whether the person's device is registered.
+func (p person) check() (int, map[string]any) {
+	p.w.t.Helper()
+	return p.w.call("POST", "/v1/device-checks", map[string]any{"member": p.id, "software": "web", "proof": p.proof("POST", "/v1/device-checks", uuid.Nil),
+		"address": "192.0.2.1", "headers": map[string]string{"user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}},
+		"Authorization", "Bearer "+p.w.apiKey)
+}
+
+func (p person) begin() uuid.UUID {
+	p.w.t.Helper()
+	status, out := p.check()
+	if status != http.StatusAccepted {
+		p.w.t.Fatalf("a first check: %d %v, want a challenge", status, out)
+	}
+	return uuid.MustParse(out["challenge"].(map[string]any)["id"].(string))
+}
+
+func (p person) enter(challenge uuid.UUID, typed string) (int, map[string]any) {
+	p.w.t.Helper()
+	path := "/v1/challenges/" + challenge.String() + "/entries"
+	return p.w.call("POST", path, map[string]any{"code": typed}, "DPoP", p.proof("POST", path, challenge))
+}
+
+// live is a whole life: a code is asked for, arrives by carrier and is typed in, and the
+// next check asks for nothing.
+func (p person) live(carrier *phones) {
+	p.w.t.Helper()
+	challenge := p.begin()
+	status, out := p.enter(challenge, carrier.code(p.w.t, p.number, 1))
+	if status == http.StatusAccepted { // the verdict took longer than the person's request
+		p.w.until("the device is registered", func() bool { status, _ := p.check(); return status == http.StatusOK })
+		return
+	}
+	if status != http.StatusOK || out["result"] != "registered" {
+		p.w.t.Fatalf("the right code: %d %v", status, out)
+	}
+	if status, out := p.check(); status != http.StatusOK || out["status"] != "registered" {
+		p.w.t.Fatalf("the next check: %d %v, want no code", status, out)
+	}
+}
+
+// lives lets n people register at the same time.
+func (w *world) lives(n int, carrier *phones) {
+	w.t.Helper()
+	people := make([]person, n)
+	for i := range people {
+		people[i] = w.person(i)
+	}
+	w.t.Run("lives", func(t *testing.T) {
+		for _, p := range people {
+			t.Run(p.number[len(p.number)-4:], func(t *testing.T) {
+				t.Parallel()
+				own := *w
+				own.t = t
+				p.w = &own
+				p.live(carrier)
+			})
+		}
+	})
+	if got := w.count("SELECT count(*) FROM device"); got != n {
+		w.t.Errorf("%d devices for %d people", got, n)
+	}
+	if got := w.first.count() + w.second.count(); got != n {
+		w.t.Errorf("%d texts for %d people", got, n)
+	}
+	if got := w.count("SELECT count(*) FROM dead_letter"); got != 0 {
+		w.t.Errorf("%d dead letters", got)
+	}
+}
+
+// With the sweeps off, every life completes over JetStream alone.
+func TestLivesOverTheStreamAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *up.Options) { o.SweepOff = true })
+	w.lives(30, w.first)
+}
+
+// With the bus down, sign-ins answer, texts go out and codes register by the sweeps.
+func TestLivesWithTheBusDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(*up.Options) {})
+	w.bus.Stop()
+	w.lives(10, w.first)
+}
+
+// The whole JetStream store is wiped while people sign in: nobody notices, nothing is
+// sent or registered twice.
+func TestLivesWhileTheStoreIsWiped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(*up.Options) {})
+	p := w.person(900)
+	challenge := p.begin()
+	digits := w.first.code(t, p.number, 1)
+	w.bus.Stop()
+	w.bus.Wipe()
+	w.bus.Restart()
+	w.bus.Provision()
+	if status, out := p.enter(challenge, digits); status != http.StatusOK && status != http.StatusAccepted {
+		t.Fatalf("the right code: %d %v", status, out)
+	}
+	w.until("the device is registered", func() bool { status, _ := p.check(); return status == http.StatusOK })
+	if n := w.first.count(); n != 1 {
+		t.Errorf("%d texts, want 1", n)
+	}
+}
+
+// The first carrier is down: the second brings the same text.
+func TestLivesWithTheFirstCarrierDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(*up.Options) {})
+	w.first.down = true
+	w.lives(5, w.second)
+}
+
+// Five wrong codes end a challenge, and the right one comes too late.
+func TestFiveWrongCodes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(*up.Options) {})
+	p := w.person(1)
+	challenge := p.begin()
+	right := w.first.code(t, p.number, 1)
+	for left := 4; left >= 0; left-- {
+		wrong := fmt.Sprintf("%06d", left)
+		if wrong == right {
+			wrong = "999999"
+		}
+		if status, out := p.enter(challenge, wrong); status != http.StatusUnprocessableEntity || out["tries_left"] != float64(left) {
+			t.Errorf("a wrong code: %d %v, want %d tries left", status, out, left)
+		}
+	}
+	if status, out := p.enter(challenge, right); status != http.StatusUnprocessableEntity || out["result"] != "rejected" {
+		t.Errorf("the right code after five wrong ones: %d %v", status, out)
+	}
+	if n := w.count("SELECT count(*) FROM device"); n != 0 {
+		t.Errorf("%d devices", n)
+	}
+}
