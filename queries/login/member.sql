@@ -45,10 +45,6 @@ INSERT INTO credential (member_id, digest, must_change_since)
 VALUES (@member_id, @digest, CASE WHEN @must_change::boolean THEN now() END)
 ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_since = EXCLUDED.must_change_since, changed_at = now();
 
--- name: MemberKeyInsert :exec
--- In the key database.
-INSERT INTO member_key (member_id, public_key, wrapped) VALUES (@member_id, @public_key, @wrapped);
-
 -- name: APIKeyRead :one
 SELECT id, account_id FROM api_key WHERE key_digest = @key_digest AND revoked_at IS NULL;
 

@@ -213,22 +213,6 @@ func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) (boo
 	return column_1, err
 }
 
-const memberKeyInsert = `-- name: MemberKeyInsert :exec
-INSERT INTO member_key (member_id, public_key, wrapped) VALUES ($1, $2, $3)
-`
-
-type MemberKeyInsertParams struct {
-	MemberID  [16]byte
-	PublicKey []byte
-	Wrapped   []byte
-}
-
-// In the key database.
-func (q *Queries) MemberKeyInsert(ctx context.Context, arg MemberKeyInsertParams) error {
-	_, err := q.db.Exec(ctx, memberKeyInsert, arg.MemberID, arg.PublicKey, arg.Wrapped)
-	return err
-}
-
 const memberPhoneWrite = `-- name: MemberPhoneWrite :execrows
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,

@@ -37,6 +37,9 @@ GRANT UPDATE (revoked_at, revoke_reason) ON device TO latchkey_verifier;
 GRANT INSERT ON verifier_event, dead_letter TO latchkey_verifier;
 GRANT SELECT (event_id) ON leaf TO latchkey_verifier;
 
+-- each consumer sees whether it buried a letter before, and no letter's words
+GRANT SELECT (consumer, message_id, stream_sequence) ON dead_letter TO latchkey_dispatcher, latchkey_verifier, latchkey_auditor;
+
 -- auditor: reads events, writes the order
 GRANT SELECT ON event, leaf, audit_alarm TO latchkey_auditor;
 GRANT INSERT ON leaf, audit_alarm, dead_letter TO latchkey_auditor;

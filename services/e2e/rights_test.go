@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"latchkey.dev/services/internal/storetest"
+)
+
+// asked are the services that have a folder in queries/.
+var asked = []string{"login", "dispatcher", "verifier", "auditor"}
+
+// query is one of a service's queries.
+type query struct {
+	name, sql string
+	keys      bool // asked of the key database
+}
+
+var named = regexp.MustCompile(`^-- name: (\w+) :`)
+
+// queriesOf reads a service's queries out of the Go that sqlc wrote.
+func queriesOf(t *testing.T, service string) (all []query) {
+	t.Helper()
+	dir := filepath.Join("..", "..", "queries", service)
+	entries := must(os.ReadDir(dir))(t)
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".sql.go") {
+			continue
+		}
+		f := must(parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, 0))(t)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if sql, err := strconv.Unquote(lit.Value); err == nil {
+					if m := named.FindStringSubmatch(sql); m != nil {
+						all = append(all, query{m[1], sql, e.Name() == "keys.sql.go"})
+					}
+				}
+			}
+			return true
+		})
+	}
+	if len(all) < 5 {
+		t.Fatalf("only %d queries of %s were found", len(all), service)
+	}
+	return all
+}
+
+var parameter = regexp.MustCompile(`\$([0-9]+)`)
+
+// try explains the execution of a query under a role: that checks the rights of the plan,
+// which preparing it does not.
+func try(ctx context.Context, db *storetest.DB, role string, q query) (err error) {
+	url := db.URL("latchkey_" + role)
+	if q.keys {
+		url = db.KeysURL("latchkey_" + role)
+	}
+	conn, err := pgx.Connect(ctx, url.Reveal())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	most := 0
+	for _, m := range parameter.FindAllStringSubmatch(q.sql, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			return err
+		}
+		most = max(most, n)
+	}
+	values := ""
+	if most > 0 {
+		values = "(" + strings.TrimSuffix(strings.Repeat("NULL,", most), ",") + ")"
+	}
+	for _, sql := range []string{"PREPARE asked AS " + q.sql, "EXPLAIN EXECUTE asked" + values} {
+		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func denied(err error) bool {
+	pgErr := new(pgconn.PgError)
+	return errors.As(err, &pgErr) && pgErr.Code == "42501"
+}
+
+// Each role may ask all that its folder asks.
+func TestEachServiceMayAskItsOwnQueries(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	for _, service := range asked {
+		for _, q := range queriesOf(t, service) {
+			if err := try(t.Context(), db, service, q); err != nil {
+				t.Errorf("%s may not ask its own %s: %v", service, q.name, err)
+			}
+		}
+	}
+}
+
+// F27: what a stolen credential must not do. The queries are the other services' own.
+func TestNoServiceMayAskWhatIsNotIts(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	all := map[string]query{}
+	for _, service := range asked {
+		for _, q := range queriesOf(t, service) {
+			all[service+"."+q.name] = q
+		}
+	}
+	for role, refused := range map[string][]string{
+		"login": {"dispatcher.DeliveryRead", "dispatcher.AttemptClaim", "dispatcher.AttemptRecord", "dispatcher.EpochRead", "dispatcher.ReceiptInsert",
+			"verifier.EntryRead", "verifier.ChallengeLock", "verifier.ChallengeCount", "verifier.DeviceInsert", "verifier.MemberTryWrite", "verifier.VerdictInsert",
+			"verifier.JudgeKeyRead", "verifier.EpochInsert", "verifier.EventInsert", "auditor.LeafInsert", "auditor.EventRead"},
+		"dispatcher": {"login.MemberForSignIn", "login.PasswordRead", "login.PasswordWrite", "login.MemberRead", "login.SessionRead", "login.SessionInsert",
+			"login.ChallengeInsert", "login.EntryInsert", "login.EventInsert", "login.APIKeyRead", "login.MemberKeyInsert", "verifier.EntryRead", "verifier.DeviceInsert",
+			"verifier.MemberTryRead", "verifier.ChallengeCount", "verifier.VerdictInsert", "verifier.JudgeKeyRead", "verifier.EpochInsert", "auditor.LeafInsert"},
+		"verifier": {"dispatcher.DeliveryRead", "dispatcher.AttemptClaim", "dispatcher.ReceiptInsert", "dispatcher.EventInsert", "login.MemberForSignIn", "login.PasswordRead",
+			"login.MemberRead", "login.CheckRead", "login.SessionInsert", "login.ChallengeInsert", "login.EntryInsert", "login.MemberKeyInsert", "auditor.LeafInsert"},
+		"auditor": {"login.MemberForSignIn", "login.ChallengeInsert", "login.EventInsert", "dispatcher.DeliveryRead", "dispatcher.EventInsert", "dispatcher.EpochRead",
+			"verifier.DeviceInsert", "verifier.EntryRead", "verifier.EventInsert", "verifier.JudgeKeyRead"},
+		"reader": {"login.MemberForSignIn", "dispatcher.DeliveryRead", "verifier.EntryRead", "auditor.LeafInsert", "auditor.EventRead", "dispatcher.EpochRead"},
+	} {
+		for _, name := range refused {
+			q, ok := all[name]
+			if !ok {
+				t.Errorf("there is no query %s any more: name the one in its place", name)
+				continue
+			}
+			if err := try(t.Context(), db, role, q); !denied(err) {
+				t.Errorf("%s may ask %s: %v", role, name, err)
+			}
+		}
+	}
+}
+
+// Events are forever: no service may change, delete or truncate one, and a superuser's
+// slip of the hand is stopped too.
+func TestEventsAreForever(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	if _, err := db.Owner(t).Exec(t.Context(), "INSERT INTO login_event (id, type, account_id, body) VALUES (uuid_floor(now()), 'latchkey.login.ended', gen_random_uuid(), '{}')"); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"login", "dispatcher", "verifier", "auditor", "console"} {
+		pool := db.Pool(t, service)
+		for _, table := range []string{"login_event", "dispatcher_event", "verifier_event", "console_event", "leaf"} {
+			for _, sql := range []string{"DELETE FROM %s", "TRUNCATE %s"} {
+				if _, err := pool.Exec(t.Context(), fmt.Sprintf(sql, table)); !denied(err) {
+					t.Errorf("%s may "+sql+": %v", service, table, err)
+				}
+			}
+		}
+	}
+	for _, sql := range []string{"UPDATE login_event SET type = type", "DELETE FROM login_event"} {
+		if _, err := db.Owner(t).Exec(t.Context(), sql); err == nil || denied(err) {
+			t.Errorf("%s by a superuser: %v, want the trigger's refusal", sql, err)
+		}
+	}
+}
