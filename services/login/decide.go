@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -243,7 +242,7 @@ func (l *Login) details(q question, m *queries.CheckReadRow) (event.Details, err
 	return seal.Details(key, plain, q.member)
 }
 
-// answerOf makes the problem of an answer that is a refusal, nil for one that is none.
+// problem makes the problem of an answer that is a refusal, nil for one that is none.
 func (a answer) problem() error {
 	switch {
 	case a.standing == noNumber:
@@ -263,6 +262,3 @@ func (a answer) problem() error {
 }
 
 var errBadCredentials = web.NewProblem(http.StatusUnauthorized, "bad-credentials", "Sign-in refused", "The user ID or the password is wrong.")
-
-// isReplay reports whether err is the refusal of a used proof.
-func isReplay(err error) bool { return errors.Is(err, errReplayed) }

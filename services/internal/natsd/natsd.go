@@ -51,13 +51,13 @@ type Options struct {
 func (o *Options) validate() error {
 	var errs []error
 	if o.Dir == "" {
-		errs = append(errs, errors.New("Dir is missing"))
+		errs = append(errs, errors.New("no Dir is given"))
 	}
 	if o.Port < -1 || o.Port > 65535 {
-		errs = append(errs, fmt.Errorf("Port %d is none", o.Port))
+		errs = append(errs, fmt.Errorf("no port has the number %d", o.Port))
 	}
 	if o.StoreMaxBytes < 0 || o.SyncInterval < 0 {
-		errs = append(errs, errors.New("StoreMaxBytes and SyncInterval must not be negative"))
+		errs = append(errs, errors.New("neither StoreMaxBytes nor SyncInterval may be negative"))
 	}
 	for _, u := range o.Users {
 		if !nkeys.IsValidPublicUserKey(u.PublicKey) {
