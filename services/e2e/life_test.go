@@ -24,6 +24,7 @@ import (
 
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/dispatcher"
+	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/bustest"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/seal"
@@ -111,15 +112,15 @@ func newMAC(t *testing.T) tink.MAC {
 
 func newWorld(t *testing.T, change func(*up.Options)) *world {
 	t.Helper()
-	db, bus := storetest.New(t), bustest.Start(t)
-	w := &world{t: t, bus: bus, owner: db.Owner(t), first: newPhones(), second: newPhones(), apiKey: rand.Text()}
+	db, nats := storetest.New(t), bustest.Start(t)
+	w := &world{t: t, bus: nats, owner: db.Owner(t), first: newPhones(), second: newPhones(), apiKey: rand.Text()}
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	w.url = "http://" + l.Addr().String()
 	account, digest := uuid.New(), sha256.Sum256([]byte(w.apiKey))
 	w.exec("INSERT INTO account (id, kind, name, country) VALUES ($1, 'standalone_mobile', 'Clinic', 'CA')", account)
 	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
-	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: bus.URL(), Seed: bus.Seed, Listener: l, Origin: w.url,
+	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: nats.URL(), Seed: nats.Seed, Listener: l, Origin: w.url,
 		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: must(seal.GenerateKey())(t), WrapKey: must(seal.GenerateKey())(t).Public(),
 		Providers: []dispatcher.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}, Logger: slog.New(slog.DiscardHandler)}
 	change(&o)
@@ -284,12 +285,22 @@ func TestLivesOverTheStreamAlone(t *testing.T) {
 	w.lives(30, w.first)
 }
 
-// With the bus down, sign-ins answer, texts go out and codes register by the sweeps.
+// With the bus down, sign-ins answer, texts go out and codes register by the sweeps. When
+// it returns, every event that was written is published, and nothing happens twice.
 func TestLivesWithTheBusDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(*up.Options) {})
 	w.bus.Stop()
 	w.lives(10, w.first)
+	w.bus.Restart()
+	stream := must(w.bus.Admin(t).Stream(t.Context(), bus.Stream))(t)
+	w.until("every event is on the stream", func() bool {
+		info, err := stream.Info(t.Context())
+		return err == nil && info.State.Msgs >= uint64(w.count("SELECT count(*) FROM event"))
+	})
+	if devices, texts := w.count("SELECT count(*) FROM device"), w.first.count(); devices != 10 || texts != 10 {
+		t.Errorf("%d devices and %d texts after the backlog came, want 10 of each", devices, texts)
+	}
 }
 
 // The whole JetStream store is wiped while people sign in: nobody notices, nothing is

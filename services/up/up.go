@@ -141,10 +141,12 @@ func (k *Latchkey) openLogin(ctx context.Context, o Options) error {
 	k.closers = append(k.closers, s.line.inbox.Close)
 	k.Login, err = login.New(login.Options{Pool: s.main, KeysPool: s.keys, Bus: loginLine{s.line}, Origin: o.Origin, NonceMAC: o.NonceMAC, IndexMAC: o.IndexMAC,
 		NumberKey: o.NumberKey.Public(), WrapKey: o.WrapKey, Digits: o.Digits, Proxies: o.Proxies, Logger: s.log, Registerer: s.registry})
-	if err == nil {
-		k.part("login", k.Login.Run)
+	if err != nil {
+		return err
 	}
-	return err
+	k.part("login", k.Login.Run)
+	k.keepJournal(bus.Login, s, loginEvents(s))
+	return nil
 }
 
 func (k *Latchkey) openDispatcher(ctx context.Context, o Options) error {
@@ -158,6 +160,7 @@ func (k *Latchkey) openDispatcher(ctx context.Context, o Options) error {
 		return err
 	}
 	k.part("dispatcher", k.Dispatcher.Run)
+	k.keepJournal(bus.Dispatcher, s, dispatcherEvents(s))
 	if o.StreamOff {
 		return nil
 	}
@@ -179,6 +182,7 @@ func (k *Latchkey) openVerifier(ctx context.Context, o Options) error {
 		return err
 	}
 	k.part("verifier", k.Verifier.Run)
+	k.keepJournal(bus.Verifier, s, verifierEvents(s))
 	if o.StreamOff {
 		return nil
 	}
