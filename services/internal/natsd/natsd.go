@@ -51,13 +51,13 @@ type Options struct {
 func (o *Options) validate() error {
 	var errs []error
 	if o.Dir == "" {
-		errs = append(errs, errors.New("no Dir is given"))
+		errs = append(errs, errors.New("option Dir is missing"))
 	}
 	if o.Port < -1 || o.Port > 65535 {
-		errs = append(errs, fmt.Errorf("no port has the number %d", o.Port))
+		errs = append(errs, fmt.Errorf("option Port is %d, which is none", o.Port))
 	}
 	if o.StoreMaxBytes < 0 || o.SyncInterval < 0 {
-		errs = append(errs, errors.New("neither StoreMaxBytes nor SyncInterval may be negative"))
+		errs = append(errs, errors.New("options StoreMaxBytes and SyncInterval must not be negative"))
 	}
 	for _, u := range o.Users {
 		if !nkeys.IsValidPublicUserKey(u.PublicKey) {
