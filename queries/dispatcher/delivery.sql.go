@@ -16,16 +16,17 @@ WITH q AS (
         unnest($3::uuid[]) AS id, unnest($4::smallint[]) AS request_no, unnest($5::smallint[]) AS text_no,
         unnest($6::text[]) AS provider, unnest($7::uuid[]) AS event_id, unnest($8::text[]) AS event_type,
         unnest($9::uuid[]) AS account_id, unnest($10::bytea[]) AS body
-), settled AS (
-    UPDATE attempt SET due_at = NULL FROM q
-    WHERE attempt.challenge_id = q.challenge_id AND attempt.request_no = q.request_no AND attempt.attempt_no < q.attempt_no AND attempt.due_at IS NOT NULL
 ), claimed AS (
     INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
     SELECT q.challenge_id, q.attempt_no, q.id, q.request_no, q.text_no, q.provider, now() + ($11::double precision) * interval '1 second'
     FROM q JOIN challenge c ON c.id = q.challenge_id
     WHERE c.closed_at IS NULL AND c.expires_at > now() + ($12::double precision) * interval '1 second'
+    ORDER BY q.challenge_id, q.attempt_no
     ON CONFLICT DO NOTHING
-    RETURNING challenge_id, attempt_no, id
+    RETURNING challenge_id, attempt_no, request_no, id
+), settled AS ( -- by the winner alone: a loser's text stays due
+    UPDATE attempt SET due_at = NULL FROM claimed c
+    WHERE attempt.challenge_id = c.challenge_id AND attempt.request_no = c.request_no AND attempt.attempt_no < c.attempt_no AND attempt.due_at IS NOT NULL
 ), told AS (
     INSERT INTO dispatcher_event (id, type, account_id, body)
     SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
@@ -286,14 +287,15 @@ WITH q AS (
         unnest($3::uuid[]) AS id, unnest($4::smallint[]) AS request_no, unnest($5::text[]) AS reason,
         unnest($6::uuid[]) AS event_id, unnest($7::text[]) AS event_type,
         unnest($8::uuid[]) AS account_id, unnest($9::bytea[]) AS body
-), settled AS (
-    UPDATE attempt SET due_at = NULL FROM q
-    WHERE attempt.challenge_id = q.challenge_id AND attempt.request_no = q.request_no AND attempt.due_at IS NOT NULL
 ), ended AS (
     INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, finished_at, ending, reason)
     SELECT challenge_id, attempt_no, id, request_no, 0, '', now(), 'not_sent', reason FROM q
+    ORDER BY challenge_id, attempt_no
     ON CONFLICT DO NOTHING
-    RETURNING id
+    RETURNING challenge_id, request_no, id
+), settled AS (
+    UPDATE attempt SET due_at = NULL FROM ended e
+    WHERE attempt.challenge_id = e.challenge_id AND attempt.request_no = e.request_no AND attempt.due_at IS NOT NULL
 ), told AS (
     INSERT INTO dispatcher_event (id, type, account_id, body)
     SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN ended ON ended.id = q.id

@@ -29,13 +29,17 @@ type record struct {
 	event   event.Event
 }
 
+// Batches lock their rows in the order of the challenges.
+func (c claim) key() string  { return c.about.Challenge.String() }
+func (r record) key() string { return r.about.Challenge.String() }
+
 // batch makes the shared reads and writes: texts under way at the same time share one
 // statement and one commit.
 func (d *Dispatcher) batch() {
 	d.reads = coalesce.New(coalesce.Options[Request, *queries.DeliveryReadRow]{Name: "delivery_read", Run: d.read, Registerer: d.o.Registerer})
-	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Registerer: d.o.Registerer})
-	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Registerer: d.o.Registerer})
-	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Registerer: d.o.Registerer})
+	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Key: claim.key, Registerer: d.o.Registerer})
+	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Key: record.key, Registerer: d.o.Registerer})
+	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Key: claim.key, Registerer: d.o.Registerer})
 }
 
 func (d *Dispatcher) read(ctx context.Context, batch []Request) ([]*queries.DeliveryReadRow, error) {

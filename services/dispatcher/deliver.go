@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,14 +50,20 @@ func (d *Dispatcher) Deliver(ctx context.Context, r Request, from Source) (later
 		case wait:
 			return s.after, nil
 		case abandon:
-			return 0, d.abandon(ctx, row, s)
-		}
-		again, err := d.attempt(ctx, row, s, st, from)
-		if err != nil || !again {
-			return 0, err
+			if done, err := d.abandon(ctx, row, s); err != nil || done {
+				return 0, err
+			}
+		case send:
+			after, err := d.attempt(ctx, row, s, st, from)
+			if err != nil || after < 0 {
+				return 0, err
+			}
+			if after > 0 {
+				return after, nil
+			}
 		}
 	}
-	return 0, nil
+	return time.Second, nil
 }
 
 // admit reads what is known of a request into the state that decides.
@@ -70,40 +75,47 @@ func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
 	return st, nil
 }
 
-// attempt claims, sends and records. It reports whether the request is to be looked at again at once.
-func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, from Source) (again bool, err error) {
+// attempt claims, sends and records. It says when to look at the request again: negative
+// for never, zero for at once.
+func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, from Source) (after time.Duration, err error) {
 	to, body, err := d.compose(ctx, row, s.text)
 	if errors.Is(err, seal.ErrCannotOpen) || errors.Is(err, phone.ErrNotANumber) || errors.Is(err, phone.ErrCannotReceive) {
 		s.reason = neverDeliverable
-		return false, d.abandon(ctx, row, s)
+		if done, err := d.abandon(ctx, row, s); err != nil || !done {
+			return 0, err
+		}
+		return -1, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return false, fmt.Errorf("making an attempt: %w", err)
+		return 0, fmt.Errorf("making an attempt: %w", err)
 	}
 	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: st.request, Text: s.text, Provider: s.provider, Country: row.PhoneCountry}
 	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAttempted{SMSAttempt: about, Rescued: s.rescued})
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	won, err := d.claims.Do(ctx, claim{about: about, account: row.AccountID, event: told})
 	if err != nil {
-		return false, fmt.Errorf("claiming a text: %w", err)
+		return 0, fmt.Errorf("claiming a text: %w", err)
 	}
 	if !won {
-		return false, nil // another dispatcher has it, or the challenge has ended
+		// Another dispatcher has it, another text of the challenge took the number, or the
+		// challenge has ended: the database knows which.
+		return 0, nil
 	}
 	d.o.Bus.Publish(told)
 	d.metrics.work.WithLabelValues(string(from)).Inc()
 	return d.send(ctx, row, s, st, about, sms.Message{AttemptID: id, To: to, Body: body})
 }
 
-// send hands the text to the provider and records how it ended. The record is written
-// even when ctx has ended meanwhile: the text may be on its way.
-func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, about event.SMSAttempt, m sms.Message) (bool, error) {
+// send hands the text to the provider and records how it ended. Neither is cut short
+// when ctx ends: a request that has left would only be repeated by somebody else.
+func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, about event.SMSAttempt, m sms.Message) (after time.Duration, err error) {
+	ctx = context.WithoutCancel(ctx)
 	sender := d.providers[s.provider]
 	out := sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonMisconfigured} // a provider that is configured no more
 	began := time.Now()
@@ -119,7 +131,9 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s s
 	switch out.Ending {
 	case sms.Accepted:
 		data = event.SMSAccepted{SMSAnswer: answer}
-		d.metrics.accept.Observe(row.Now.Sub(row.CreatedAt).Seconds() + took.Seconds())
+		if st.request == 1 { // the others are asked for long after
+			d.metrics.accept.Observe(row.Now.Sub(row.CreatedAt).Seconds() + took.Seconds())
+		}
 	case sms.Ambiguous:
 		data = event.SMSUnanswered{SMSAnswer: answer}
 	default:
@@ -132,23 +146,24 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s s
 	}
 	told, err := event.New("dispatcher", row.AccountID, time.Now(), data)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	mine := 1
-	for _, a := range st.attempts {
-		if a.Request == st.request {
-			mine++
-		}
+	turn := 1
+	for _, n := range st.turns() {
+		turn += n
 	}
-	follow := followUp(out.Ending, mine, len(d.order))
-	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	follow := followUp(out.Ending, turn, len(d.order))
+	keep, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	again, err := d.records.Do(keep, record{about: about, account: row.AccountID, outcome: out, follow: follow, event: told})
+	followed, err := d.records.Do(keep, record{about: about, account: row.AccountID, outcome: out, follow: follow, event: told})
 	if err != nil {
-		return false, fmt.Errorf("recording how a text ended: %w", err)
+		return 0, fmt.Errorf("recording how a text ended: %w", err)
 	}
 	d.o.Bus.Publish(told)
-	return again && follow == 0, nil
+	if !followed {
+		return -1, nil // settled, or taken for lost and repeated meanwhile
+	}
+	return follow, nil
 }
 
 // compose opens the number and derives the code, at the last moment.
@@ -156,7 +171,7 @@ func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, 
 	if to, err = seal.OpenNumber(d.o.NumberKey, row.PhoneSealed, row.MemberID, int(row.PhoneVersion)); err != nil {
 		return to, body, err
 	}
-	key, err := d.epoch(ctx, row.Epoch)
+	key, err := d.epochs.key(ctx, row.Epoch)
 	if err != nil {
 		return to, body, err
 	}
@@ -169,73 +184,25 @@ func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, 
 	return to, sms.NewBody(words), nil
 }
 
-// abandon gives a requested text up, once, and tells why.
-func (d *Dispatcher) abandon(ctx context.Context, row *queries.DeliveryReadRow, s step) error {
+// abandon gives a requested text up, once, and tells why. It is not done when another
+// attempt of the challenge took the number.
+func (d *Dispatcher) abandon(ctx context.Context, row *queries.DeliveryReadRow, s step) (done bool, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("abandoning a text: %w", err)
+		return false, fmt.Errorf("abandoning a text: %w", err)
 	}
 	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAbandoned{Challenge: row.ID, Request: int(row.RequestNo), Reason: s.reason})
 	if err != nil {
-		return err
+		return false, err
 	}
 	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: int(row.RequestNo)}
-	done, err := d.abandons.Do(ctx, claim{about: about, account: row.AccountID, event: told, reason: s.reason})
+	done, err = d.abandons.Do(ctx, claim{about: about, account: row.AccountID, event: told, reason: s.reason})
 	if err != nil {
-		return fmt.Errorf("abandoning a text: %w", err)
+		return false, fmt.Errorf("abandoning a text: %w", err)
 	}
 	if done {
 		d.metrics.abandoned.WithLabelValues(s.reason).Inc()
 		d.o.Bus.Publish(told)
 	}
-	return nil
-}
-
-const (
-	sweepLag     = time.Second      // how long the stream has before the sweep takes a text
-	sweepOverlap = 10 * time.Second // looked at again, for rows that were committed late
-	sweepStart   = 10 * time.Minute // how far back the first sweep looks: as long as a code lives
-	sweepMost    = 500
-)
-
-// sweep sends what the stream did not bring, and follows up what is due.
-func (d *Dispatcher) sweep(ctx context.Context) error {
-	now, err := d.q.DatabaseTime(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the time: %w", err)
-	}
-	if d.since.IsZero() {
-		d.since = now.Add(-sweepStart)
-	}
-	unclaimed, err := d.q.RequestUnclaimed(ctx, queries.RequestUnclaimedParams{Since: d.since, LagSeconds: sweepLag.Seconds(), Most: sweepMost})
-	if err != nil {
-		return fmt.Errorf("looking for requested texts: %w", err)
-	}
-	due, err := d.q.AttemptDue(ctx, sweepMost)
-	if err != nil {
-		return fmt.Errorf("looking for due texts: %w", err)
-	}
-	var todo []Request
-	for _, r := range unclaimed {
-		todo = append(todo, Request{r.ChallengeID, int(r.RequestNo)})
-	}
-	for _, r := range due {
-		todo = append(todo, Request{r.ChallengeID, int(r.RequestNo)})
-	}
-	errs := make([]error, len(todo))
-	var wg sync.WaitGroup
-	for i, r := range todo {
-		wg.Go(func() { _, errs[i] = d.Deliver(ctx, r, Sweep) })
-	}
-	wg.Wait()
-	if len(todo) > 0 {
-		d.o.Logger.Info("texts taken up by the sweep", "requested", len(unclaimed), "due", len(due))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err // the window stays: the next turn tries again
-	}
-	if len(unclaimed) < sweepMost {
-		d.since = now.Add(-sweepOverlap)
-	}
-	return nil
+	return done, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,15 +89,11 @@ func (o *Options) validate() error {
 type Dispatcher struct {
 	o         Options
 	q         *queries.Queries
-	keys      *queries.Queries
 	providers map[string]sms.Sender
 	order     []string
 	metrics   *metrics
 	slots     chan struct{}
-	since     time.Time // how far the sweep has seen, by the database's clock
-
-	mu     sync.Mutex
-	epochs map[int64][]byte
+	epochs    *epochs
 
 	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
 	claims   *coalesce.Batcher[claim, bool]
@@ -111,8 +106,8 @@ func New(o Options) (*Dispatcher, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{o: o, q: queries.New(o.Pool), keys: queries.New(o.KeysPool), providers: map[string]sms.Sender{},
-		slots: make(chan struct{}, o.Parallel), epochs: map[int64][]byte{}}
+	d := &Dispatcher{o: o, q: queries.New(o.Pool), providers: map[string]sms.Sender{},
+		slots: make(chan struct{}, o.Parallel), epochs: newEpochs(queries.New(o.KeysPool).EpochRead)}
 	for _, p := range o.Providers {
 		d.providers[p.Name] = p.Sender
 		d.order = append(d.order, p.Name)
@@ -122,14 +117,16 @@ func New(o Options) (*Dispatcher, error) {
 	return d, nil
 }
 
-// Run does what the stream did not bring, until ctx ends.
+// Run does what the stream did not bring, until ctx ends and the texts in flight have.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	if d.o.SweepOff {
 		<-ctx.Done()
 		return nil
 	}
-	return run.NewLoop(run.LoopOptions{Name: "dispatcher sweep", Every: time.Second, Jitter: 250 * time.Millisecond, Timeout: 30 * time.Second,
-		RunOnce: d.sweep, Log: d.o.Logger}).Run(ctx)
+	s := &sweep{d: d, ctx: ctx, under: map[Request]bool{}}
+	defer s.texts.Wait()
+	return run.NewLoop(run.LoopOptions{Name: "dispatcher sweep", Every: time.Second, Jitter: 250 * time.Millisecond, Timeout: 10 * time.Second,
+		RunOnce: s.once, Log: d.o.Logger}).Run(ctx)
 }
 
 // Ready reports whether texts can be sent: the databases answer.
@@ -163,25 +160,4 @@ func RequestOf(e event.Event) (Request, bool) {
 		return Request{d.Challenge, d.Request}, true
 	}
 	return Request{}, false
-}
-
-// epoch returns the key of an hour of challenges, reading the key database when it is new.
-func (d *Dispatcher) epoch(ctx context.Context, epoch int64) ([]byte, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if key := d.epochs[epoch]; key != nil {
-		return key, nil
-	}
-	rows, err := d.keys.EpochRead(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading the epochs' keys: %w", err)
-	}
-	clear(d.epochs) // what was destroyed there is forgotten here
-	for _, r := range rows {
-		d.epochs[r.Epoch] = r.Key
-	}
-	if key := d.epochs[epoch]; key != nil {
-		return key, nil
-	}
-	return nil, fmt.Errorf("the key of hour %d is not there: destroyed, or not made yet", epoch)
 }

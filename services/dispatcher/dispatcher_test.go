@@ -56,7 +56,14 @@ func (c *carrier) Send(ctx context.Context, m sms.Message) sms.Outcome {
 	hold := c.hold
 	c.mu.Unlock()
 	if hold != nil {
-		<-hold
+		// As an adapter: a request that is cut has an unknown end, also where both are ready.
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return sms.Outcome{Ending: sms.Ambiguous, Reason: sms.ReasonTimeout}
+		}
 	}
 	return sms.Outcome{Ending: ending, Reason: sms.ReasonProviderError, Reference: "ref"}
 }

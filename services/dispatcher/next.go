@@ -1,7 +1,9 @@
 package dispatcher
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"latchkey.dev/services/code"
@@ -96,7 +98,7 @@ func next(s state) step {
 	case mine > 0 && last.Ending == "":
 		st.text, st.provider, st.rescued = last.Text, last.Provider, true
 		return st
-	case last.Ending == string(sms.RefusedElsewhere):
+	case last.Ending == string(sms.RefusedElsewhere) && unsent(s.attempts, last.Text):
 		st.text = last.Text
 	default:
 		st.text = freeText(s.attempts, texts)
@@ -116,37 +118,38 @@ func freeText(attempts []attempt, highest int) int {
 		return highest + 1
 	}
 	for n := 1; n <= code.Texts; n++ {
-		unsent := true
-		for _, a := range attempts {
-			if a.Text == n && a.Ending != string(sms.RefusedElsewhere) {
-				unsent = false
-			}
-		}
-		if unsent {
+		if unsent(attempts, n) {
 			return n
 		}
 	}
 	return 0
 }
 
-// leastTried returns the first provider, in order, of those tried least for the request.
-func (s state) leastTried() string {
-	tried := map[string]int{}
-	for _, a := range s.attempts {
-		if a.Request == s.request {
-			tried[a.Provider]++
-		}
-	}
-	best := s.providers[0]
-	for _, p := range s.providers[1:] {
-		if tried[p] < tried[best] {
-			best = p
-		}
-	}
-	return best
+// unsent reports whether surely no attempt sent text n. One that a crash left without
+// an end may have, whatever its repetition says.
+func unsent(attempts []attempt, n int) bool {
+	return !slices.ContainsFunc(attempts, func(a attempt) bool { return a.Text == n && a.Ending != string(sms.RefusedElsewhere) })
 }
 
-// followUp says when to look at a request again after its attempt number n ended:
+// leastTried returns the first provider, in order, of those that had the fewest turns.
+func (s state) leastTried() string {
+	turns := s.turns()
+	return slices.MinFunc(s.providers, func(a, b string) int { return cmp.Compare(turns[a], turns[b]) })
+}
+
+// turns counts the request's attempts by provider. One that a crash left without an end
+// is no turn: its repetition by the same provider is.
+func (s state) turns() map[string]int {
+	turns := map[string]int{}
+	for _, a := range s.attempts {
+		if a.Request == s.request && a.Ending != "" {
+			turns[a.Provider]++
+		}
+	}
+	return turns
+}
+
+// followUp says when to look at a request again after its n-th turn ended:
 // negative for never, zero for at once. When every provider had its turn it backs off.
 func followUp(ending sms.Ending, n, providers int) time.Duration {
 	switch {

@@ -48,6 +48,10 @@ func TestNext(t *testing.T) {
 			[]attempt{at(1, 1, 1, "a", ambiguous, nil), at(2, 1, 2, "b", accepted, nil)}, step{do: send, attempt: 3, text: 3, provider: "a"}},
 		{"a text that was never sent is free", 3, 5 * time.Minute, false,
 			[]attempt{at(1, 1, 1, "a", accepted, nil), at(2, 2, 2, "a", refused, nil), at(3, 2, 3, "b", accepted, nil)}, step{do: send, attempt: 4, text: 2, provider: "a"}},
+		{"repeated after a crash and refused: the first time may have been sent, so other digits", 1, 5 * time.Minute, false,
+			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, &past)}, step{do: send, attempt: 3, text: 2, provider: "b"}},
+		{"a repetition after a crash is no turn of its own", 1, 5 * time.Minute, false,
+			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, nil), at(3, 1, 2, "b", refused, &past)}, step{do: send, attempt: 4, text: 2, provider: "a"}},
 		{"abandoned stays so", 1, 5 * time.Minute, false, []attempt{at(1, 1, 0, "", notSent, nil)}, step{do: nothing}},
 	} {
 		s := state{request: tc.request, now: now, expiresAt: now.Add(tc.left), open: !tc.closed, attempts: tc.attempts, providers: []string{"a", "b"}}
