@@ -160,8 +160,12 @@ func judge(v *verifier.Verifier, log *slog.Logger) func(context.Context, []*bus.
 		if len(entries) == 0 {
 			return
 		}
-		err := v.Judge(ctx, entries, verifier.Stream)
-		for _, m := range good {
+		all := v.Judge(ctx, entries, verifier.Stream)
+		for i, m := range good {
+			err, some := all, verifier.Failures(nil)
+			if errors.As(all, &some) {
+				err = some[entries[i].ID] // its neighbours were judged
+			}
 			if err != nil {
 				failed(ctx, m, err, log)
 				continue

@@ -24,7 +24,7 @@ type Result string
 const (
 	Registered Result = "registered"
 	Wrong      Result = "wrong"
-	Expired    Result = "expired"    // typed after the challenge's time was over
+	Expired    Result = "expired"    // typed after the challenge's time was over, or judged after its key was destroyed
 	Closed     Result = "closed"     // the challenge had ended
 	Locked     Result = "locked"     // the person's wrong codes are too many; nothing was compared
 	Unreadable Result = "unreadable" // not sealed for this challenge, member and device; counts as wrong
@@ -47,6 +47,7 @@ type challenge struct {
 	id, account, member uuid.UUID
 	expiresAt           time.Time
 	closed              bool // before this batch
+	lost                bool // over, and the key of its hour destroyed: nothing can be compared
 	tries               int
 	ended               end
 	typedText           int
@@ -119,7 +120,7 @@ func judgeOne(e entry, now time.Time, digits int) Result {
 	if c.closed || c.ended != "" || c.tries >= maxTries {
 		return Closed
 	}
-	if e.enteredAt.After(c.expiresAt) {
+	if e.enteredAt.After(c.expiresAt) || c.lost {
 		return Expired
 	}
 	e.tally.at(now)

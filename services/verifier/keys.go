@@ -36,10 +36,11 @@ type keyring struct {
 
 	mu     sync.Mutex
 	epochs map[int64][]byte
+	judges map[int64]bool // whose private keys the opener holds
 }
 
 func newKeyring(keys, main *queries.Queries) *keyring {
-	return &keyring{keys: keys, main: main, opener: seal.NewEntryOpener(), epochs: map[int64][]byte{}}
+	return &keyring{keys: keys, main: main, opener: seal.NewEntryOpener(), epochs: map[int64][]byte{}, judges: map[int64]bool{}}
 }
 
 // upkeep makes the keys of now and of the hours ahead, and destroys old ones. Of several
@@ -59,11 +60,11 @@ func (k *keyring) upkeep(ctx context.Context) error {
 			return fmt.Errorf("making an epoch's key: %w", err)
 		}
 	}
-	if err := k.readEpochs(ctx); err != nil {
-		return err
-	}
 	if err := k.keys.EpochDestroy(ctx, epochOf(now)-epochLife); err != nil {
 		return fmt.Errorf("destroying old epochs' keys: %w", err)
+	}
+	if err := k.readEpochs(ctx); err != nil {
+		return err
 	}
 	return k.upkeepJudge(ctx, dayOf(now))
 }
@@ -84,31 +85,54 @@ func (k *keyring) upkeepJudge(ctx context.Context, today int64) error {
 			return fmt.Errorf("making a judge's key: %w", err)
 		}
 	}
-	rows, err := k.keys.JudgeKeyRead(ctx)
+	if err := k.keys.JudgeKeyDestroy(ctx, today-judgeKeyLife); err != nil {
+		return fmt.Errorf("destroying old judge's keys: %w", err)
+	}
+	rows, err := k.readJudges(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the judge's keys: %w", err)
+		return err
 	}
 	for _, r := range rows {
-		if r.ID < today-judgeKeyLife {
-			k.opener.Remove(r.ID)
+		// At each turn: the turn that made the key may have failed before this.
+		if r.ID != today {
 			continue
 		}
-		if k.opener.Has(r.ID) {
-			continue
-		}
-		key, err := seal.ParsePrivateKey(r.PrivateKey)
-		if err != nil {
-			return err
-		}
-		k.opener.Add(r.ID, key)
 		if err := k.main.JudgePublicKeyInsert(ctx, queries.JudgePublicKeyInsertParams{ID: r.ID, PublicKey: r.PublicKey}); err != nil {
 			return fmt.Errorf("publishing the judge's key: %w", err)
 		}
 	}
-	if err := k.keys.JudgeKeyDestroy(ctx, today-judgeKeyLife); err != nil {
-		return fmt.Errorf("destroying old judge's keys: %w", err)
-	}
 	return nil
+}
+
+// readJudges makes the opener hold the private keys that the key database holds, and no
+// other: what any verifier destroyed is forgotten by all.
+func (k *keyring) readJudges(ctx context.Context) ([]queries.JudgeKeyReadRow, error) {
+	rows, err := k.keys.JudgeKeyRead(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the judge's keys: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := make(map[int64]bool, len(rows))
+	for _, r := range rows {
+		kept[r.ID] = true
+		if k.judges[r.ID] {
+			continue
+		}
+		key, err := seal.ParsePrivateKey(r.PrivateKey)
+		if err != nil {
+			return nil, fmt.Errorf("reading the judge's key %d: %w", r.ID, err)
+		}
+		k.opener.Add(r.ID, key)
+		k.judges[r.ID] = true
+	}
+	for id := range k.judges {
+		if !kept[id] {
+			k.opener.Remove(id)
+			delete(k.judges, id)
+		}
+	}
+	return rows, nil
 }
 
 func (k *keyring) knows(epoch int64) bool {
@@ -153,22 +177,11 @@ func (k *keyring) epoch(ctx context.Context, epoch int64) ([]byte, error) {
 }
 
 // judgeKey makes sure that a private key that another verifier made is known here too.
+// A key that is not there opens nothing: the entry is unreadable.
 func (k *keyring) judgeKey(ctx context.Context, id int64) error {
 	if k.opener.Has(id) {
 		return nil
 	}
-	rows, err := k.keys.JudgeKeyRead(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the judge's keys: %w", err)
-	}
-	for _, r := range rows {
-		if r.ID == id {
-			key, err := seal.ParsePrivateKey(r.PrivateKey)
-			if err != nil {
-				return err
-			}
-			k.opener.Add(id, key)
-		}
-	}
-	return nil // an unknown key opens nothing: the entry is unreadable
+	_, err := k.readJudges(ctx)
+	return err
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,15 +98,27 @@ func (v *Verifier) Run(ctx context.Context) error {
 	if err := v.keys.upkeep(ctx); err != nil {
 		v.o.Logger.Warn("keys were not made yet", "error", err)
 	}
+	// At once, too: a row that comes before its partition goes to the default one, and
+	// then that partition cannot be made any more.
+	if err := v.partitions(ctx); err != nil {
+		v.o.Logger.Warn("partitions were not looked after yet", "error", err)
+	}
 	parts := []run.Component{
-		loop("keys", 20*time.Second, v.keys.upkeep),
+		loop("keys", 5*time.Second, v.keys.upkeep),
 		loop("expiry", time.Second, v.expire),
-		loop("partitions", time.Hour, func(ctx context.Context) error { _, err := v.q.PartitionUpkeep(ctx); return err }),
+		loop("partitions", 20*time.Minute, v.partitions),
 	}
 	if !v.o.SweepOff {
 		parts = append(parts, loop("sweep", time.Second, v.sweep))
 	}
 	return run.All(ctx, parts...)
+}
+
+func (v *Verifier) partitions(ctx context.Context) error {
+	if _, err := v.q.PartitionUpkeep(ctx); err != nil {
+		return fmt.Errorf("looking after partitions: %w", err)
+	}
+	return nil
 }
 
 // Ready reports whether codes can be judged now.
@@ -135,26 +149,27 @@ type Entry struct {
 
 // Judge answers entries in one transaction, and tells nobody before it is committed.
 // What was judged before, or is not there, is passed over, so a replay does nothing.
-// If the transaction fails, the entries are tried one by one.
+// If the transaction fails, the entries are tried one by one, and the error is Failures.
 func (v *Verifier) Judge(ctx context.Context, entries []Entry, from Source) error {
+	begun := time.Now()
 	events, judged, err := v.judgeAll(ctx, entries)
-	if err != nil && len(entries) > 1 {
-		var errs []error
-		for _, e := range entries {
-			errs = append(errs, v.Judge(ctx, []Entry{e}, from))
-		}
-		return errors.Join(errs...)
+	if err != nil && len(entries) == 1 {
+		return Failures{entries[0].ID: fmt.Errorf("judging an entry: %w", err)}
 	}
 	if err != nil {
-		return fmt.Errorf("judging an entry: %w", err)
-	}
-	v.metrics.work.WithLabelValues(string(from)).Add(float64(len(judged)))
-	for _, d := range judged {
-		v.metrics.verdicts.WithLabelValues(string(d.result)).Inc()
-		if d.challenge.ended != "" {
-			v.metrics.ends.WithLabelValues(string(d.challenge.ended)).Inc()
+		failed := Failures{}
+		for _, e := range entries {
+			one := Failures{}
+			if errors.As(v.Judge(ctx, []Entry{e}, from), &one) {
+				failed[e.ID] = one[e.ID]
+			}
 		}
+		if len(failed) > 0 {
+			return failed
+		}
+		return nil
 	}
+	v.metrics.tell(from, judged, time.Since(begun))
 	// Who waits is woken also for an entry that was judged before.
 	for _, e := range entries {
 		if e.Reply != "" {
@@ -166,6 +181,18 @@ func (v *Verifier) Judge(ctx context.Context, entries []Entry, from Source) erro
 	}
 	return nil
 }
+
+// Failures says which entries of a batch were not judged, and why. The others were.
+type Failures map[uuid.UUID]error
+
+func (f Failures) Error() string {
+	for _, err := range f {
+		return fmt.Sprintf("%d entries were not judged, one of them: %v", len(f), err)
+	}
+	return "no entry failed"
+}
+
+func (f Failures) Unwrap() []error { return slices.Collect(maps.Values(f)) }
 
 func (v *Verifier) judgeAll(ctx context.Context, asked []Entry) (events []event.Event, out []verdict, err error) {
 	ids := make([][16]byte, len(asked))
@@ -248,7 +275,9 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 	for _, r := range rows {
 		c := rowOf[r.ChallengeID]
 		key, err := v.keys.epoch(ctx, c.Epoch)
-		if err != nil {
+		if errors.Is(err, errNoKey) && now.After(c.ExpiresAt) {
+			challenges[r.ChallengeID].lost = true
+		} else if err != nil {
 			return nil, time.Time{}, err
 		}
 		if err := v.keys.judgeKey(ctx, r.JudgeKey); err != nil {
@@ -258,9 +287,6 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 		entries = append(entries, entry{id: r.ID, challenge: challenges[r.ChallengeID], tally: tallies[r.MemberID], enteredAt: r.EnteredAt,
 			read: func() (string, bool) {
 				typed, err := v.keys.opener.Open(r.JudgeKey, r.Encapsulated, r.Sealed, bind)
-				if err != nil {
-					v.metrics.mismatches.Inc()
-				}
 				return typed, err == nil
 			},
 			candidates: func() (all [code.Texts]code.Code) {
