@@ -32,6 +32,8 @@ type Bus interface {
 type Provider struct {
 	Name   string // as in events, metrics and tables
 	Sender sms.Sender
+	// Receipts reads the provider's delivery reports; none are taken from it if nil.
+	Receipts sms.ReceiptParser
 }
 
 // Options configure a Dispatcher. All but those with a default are required.
@@ -95,6 +97,9 @@ type Dispatcher struct {
 	slots     chan struct{}
 	epochs    *epochs
 
+	receipts     map[string]sms.ReceiptParser // by the provider's name
+	receiptSlots chan struct{}
+
 	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
 	claims   *coalesce.Batcher[claim, bool]
 	records  *coalesce.Batcher[record, bool]
@@ -107,10 +112,14 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{o: o, q: queries.New(o.Pool), providers: map[string]sms.Sender{},
-		slots: make(chan struct{}, o.Parallel), epochs: newEpochs(queries.New(o.KeysPool).EpochRead)}
+		slots: make(chan struct{}, o.Parallel), epochs: newEpochs(queries.New(o.KeysPool).EpochRead),
+		receipts: map[string]sms.ReceiptParser{}, receiptSlots: make(chan struct{}, receiptsAtATime)}
 	for _, p := range o.Providers {
 		d.providers[p.Name] = p.Sender
 		d.order = append(d.order, p.Name)
+		if p.Receipts != nil {
+			d.receipts[p.Name] = p.Receipts
+		}
 	}
 	d.metrics = newMetrics(o.Registerer, d.order)
 	d.batch()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/dispatcher"
@@ -86,6 +87,8 @@ type desk struct {
 	a, b   *carrier
 	key    seal.PrivateKey
 	log    *bytes.Buffer
+	logger *slog.Logger // one for all: its handler's lock is the buffer's
+	meter  *prometheus.Registry
 	d      *dispatcher.Dispatcher
 	member uuid.UUID
 	epoch  []byte
@@ -103,15 +106,20 @@ func newDesk(t *testing.T, a, b []sms.Ending) *desk {
 	if _, err := db.KeysOwner(t).Exec(t.Context(), "INSERT INTO code_epoch SELECT floor(extract(epoch FROM now()) / 3600) + n, $1 FROM generate_series(0, 1) n", k.epoch); err != nil {
 		t.Fatal(err)
 	}
+	k.logger, k.meter = slog.New(slog.NewJSONHandler(k.log, nil)), prometheus.NewRegistry()
 	k.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
-	k.d = k.another()
+	k.d = k.dispatcher(k.meter)
 	return k
 }
 
-func (k *desk) another() *dispatcher.Dispatcher {
+// another is a dispatcher beside the first.
+func (k *desk) another() *dispatcher.Dispatcher { return k.dispatcher(prometheus.NewRegistry()) }
+
+func (k *desk) dispatcher(meter prometheus.Registerer) *dispatcher.Dispatcher {
 	k.t.Helper()
 	d, err := dispatcher.New(dispatcher.Options{Pool: k.db.Pool(k.t, "dispatcher"), KeysPool: k.db.KeysPool(k.t, "dispatcher"), NumberKey: k.key, Bus: k.bus,
-		Providers: []dispatcher.Provider{{Name: "a", Sender: k.a}, {Name: "b", Sender: k.b}}, Logger: slog.New(slog.NewJSONHandler(k.log, nil))})
+		Providers: []dispatcher.Provider{{Name: "a", Sender: k.a, Receipts: reports{}}, {Name: "b", Sender: k.b, Receipts: reports{}}},
+		Logger:    k.logger, Registerer: meter})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -372,5 +380,15 @@ func TestAttemptsCanBeFollowed(t *testing.T) {
 	}
 	if _, err := k.db.Pool(t, "login").Exec(t.Context(), "SELECT vendor_reference FROM attempt"); err == nil {
 		t.Error("login may read a vendor's reference")
+	}
+}
+
+func TestOptionsSayAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := dispatcher.New(dispatcher.Options{Digits: 5, Providers: []dispatcher.Provider{{Name: "a", Sender: &carrier{}}, {Name: "a", Sender: &carrier{}}}})
+	for _, want := range []string{"both databases", "a bus", "the key that opens numbers", "a name of its own", "6 to 8 digits"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 type metrics struct {
 	texts, failovers, abandoned, work *prometheus.CounterVec
+	receipts, refused                 *prometheus.CounterVec
 	accept                            prometheus.Histogram
 }
 
@@ -19,14 +20,24 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			Help: "Attempts that a provider did not accept, by reason. A rise is an outage that the next provider bears."}, []string{"reason"}),
 		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_abandoned_total",
 			Help: "Requested texts that were given up, by reason. Wake someone for too_late or no_text_left: people are not getting in."}, []string{"reason"}),
-		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_dispatcher_work_total",
-			Help: "Attempts made, by what brought them. Much from the sweep: the bus does not deliver."}, []string{"source"}),
+		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total", ConstLabels: prometheus.Labels{"service": "dispatcher"},
+			Help: "Work done, by what brought it. Much from the sweep: the bus does not deliver."}, []string{"source"}),
+		receipts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_receipts_total",
+			Help: "Delivery reports that providers sent, by what they say. Few delivered among the accepted: texts get lost on the way."}, []string{"provider", "status"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_receipts_refused_total",
+			Help: "Requests to a provider's receipt address that were no receipt of it, by why. Many forged: a wrong secret, or somebody tries."}, []string{"provider", "reason"}),
 		accept: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_text_accept_seconds",
 			Help: "Time from a challenge to a provider's accepting its text.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60}}),
 	}
 	for _, p := range providers {
 		for _, e := range sms.Endings {
 			m.texts.WithLabelValues(p, string(e))
+		}
+		for _, status := range sms.Statuses {
+			m.receipts.WithLabelValues(p, string(status))
+		}
+		for _, reason := range []string{"forged", "unreadable"} {
+			m.refused.WithLabelValues(p, reason)
 		}
 	}
 	for _, reason := range sms.Reasons {
@@ -37,6 +48,6 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 	}
 	m.work.WithLabelValues(string(Stream))
 	m.work.WithLabelValues(string(Sweep))
-	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.accept)
+	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.accept)
 	return m
 }
