@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed sql
+//go:embed sql events
 var files embed.FS
 
 // Roles makes the Postgres roles, once per cluster. It is idempotent.
@@ -20,6 +20,10 @@ var Main = sub("sql/main")
 
 // Keys holds the numbered migrations of the key database.
 var Keys = sub("sql/keys")
+
+// Events holds a JSON Schema (2020-12) of every event type, named as the type without
+// "latchkey.", the envelope.json they share, and asyncapi.yaml: who says what to whom.
+var Events = sub("events")
 
 func sub(dir string) fs.FS {
 	f, err := fs.Sub(files, dir)

@@ -92,8 +92,9 @@ func NewWithID(id uuid.UUID, service string, account uuid.UUID, now time.Time, d
 var ErrUnknownType = errors.New("unknown event type")
 
 // Decode reads an event strictly: an unknown field, a second value, a foreign
-// specversion or a size over MaxSize is an error; ErrUnknownType an unknown type.
-// The event keeps body, which must not be changed.
+// specversion, a time that is not in UTC or a size over MaxSize is an error;
+// ErrUnknownType an unknown type. The event keeps body, which must not be changed; its
+// Data is a pointer to one of the types of this package.
 func Decode(body []byte) (Event, error) {
 	if len(body) > MaxSize {
 		return Event{}, fmt.Errorf("decoding an event: %d bytes, more than %d", len(body), MaxSize)
@@ -102,7 +103,7 @@ func Decode(body []byte) (Event, error) {
 	if err := strict(body, &env); err != nil {
 		return Event{}, fmt.Errorf("decoding an event: %w", err)
 	}
-	if env.SpecVersion != "1.0" || env.ID == uuid.Nil || env.Time.IsZero() || !strings.HasPrefix(env.Type, prefix) {
+	if !env.ours() {
 		return Event{}, errors.New("decoding an event: not a CloudEvents 1.0 event of ours")
 	}
 	d := newData(env.Type)
@@ -115,7 +116,16 @@ func Decode(body []byte) (Event, error) {
 	if d.Subject() != env.Subject {
 		return Event{}, fmt.Errorf("decoding %s: its subject is not what its data is about", env.Type)
 	}
-	return Event{ID: env.ID, Type: env.Type, Source: env.Source, Time: env.Time, Account: env.Account, Data: d, Body: body}, nil
+	return Event{ID: env.ID, Type: env.Type, Source: env.Source, Time: env.Time.UTC(), Account: env.Account, Data: d, Body: body}, nil
+}
+
+// ours reports whether NewWithID could have written the envelope. Null is no data: it
+// would leave every field empty.
+func (e envelope) ours() bool {
+	_, offset := e.Time.Zone()
+	return e.SpecVersion == "1.0" && e.DataContentType == "application/json" && e.ID != uuid.Nil &&
+		!e.Time.IsZero() && offset == 0 && len(e.Source) > 1 && e.Source[0] == '/' &&
+		strings.HasPrefix(e.Type, prefix) && len(e.Data) > 0 && string(e.Data) != "null"
 }
 
 func strict(body []byte, into any) error {

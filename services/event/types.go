@@ -1,31 +1,31 @@
 package event
 
-import (
-	"github.com/google/uuid"
+import "github.com/google/uuid"
+
+// kinds makes an empty Data for every type there is: the closed set of types.
+var kinds = byType(
+	func() Data { return new(CodeRequested) }, func() Data { return new(TextRequested) }, func() Data { return new(CodeEntered) },
+	func() Data { return new(LoginSucceeded) }, func() Data { return new(LoginRefused) }, func() Data { return new(LoginEnded) },
+	func() Data { return new(PasswordChanged) }, func() Data { return new(DeviceNamed) }, func() Data { return new(DeviceRevoked) },
+	func() Data { return new(MemberCreated) }, func() Data { return new(MemberUpdated) }, func() Data { return new(NumberChanged) },
+	func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
+	func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
+	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
+	func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
+	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
 )
 
-// kinds makes an empty Data for every type there is, the closed set of Types.
-var kinds = map[string]func() Data{}
-
-func init() {
-	for _, make := range []func() Data{
-		func() Data { return new(CodeRequested) }, func() Data { return new(TextRequested) }, func() Data { return new(CodeEntered) },
-		func() Data { return new(LoginSucceeded) }, func() Data { return new(LoginRefused) }, func() Data { return new(LoginEnded) },
-		func() Data { return new(PasswordChanged) }, func() Data { return new(DeviceNamed) }, func() Data { return new(DeviceRevoked) },
-		func() Data { return new(MemberCreated) }, func() Data { return new(MemberUpdated) }, func() Data { return new(NumberChanged) },
-		func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
-		func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
-		func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
-		func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
-		func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
-	} {
-		kinds[make().Type()] = make
+func byType(makers ...func() Data) map[string]func() Data {
+	m := make(map[string]func() Data, len(makers))
+	for _, mk := range makers {
+		m[mk().Type()] = mk
 	}
+	return m
 }
 
 func newData(typ string) Data {
-	if make := kinds[typ]; make != nil {
-		return make()
+	if mk := kinds[typ]; mk != nil {
+		return mk()
 	}
 	return nil
 }
@@ -43,8 +43,8 @@ type CodeRequested struct {
 	Origin     string    `json:"origin"`      // sign_in, device_check
 	DeviceKind string    `json:"device_kind"` // key, bearer
 	Thumbprint []byte    `json:"thumbprint"`
-	Reason     string    `json:"reason"` // why a code is asked for: device.Decision's words
-	Country    string    `json:"country"`
+	Reason     string    `json:"reason"`  // why a code is asked for: device.Decision's words
+	Country    string    `json:"country"` // as phone.Number.Country: ISO 3166-1 alpha-2, or 001
 	ValidS     int       `json:"valid_seconds"`
 	Details    Details   `json:"details,omitempty"`
 }
@@ -233,8 +233,8 @@ type AccountCreated struct {
 // OptionChanged: an option of an account was changed.
 type OptionChanged struct {
 	Account uuid.UUID `json:"account"`
-	Option  string    `json:"option"`
-	Before  string    `json:"before"`
+	Option  string    `json:"option"` // two_factor, demographics, upgrade_policy, upgrade_jump, bearer_refused
+	Before  string    `json:"before"` // true, false, a policy or a number
 	After   string    `json:"after"`
 	By      string    `json:"by"`
 }

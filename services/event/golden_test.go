@@ -1,0 +1,235 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"latchkey.dev/services/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew: only for a type that nobody has published yet")
+
+// id makes the ids of the examples: UUIDv7s that a reader can tell apart.
+func id(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("019a5b3c-7d00-7000-8000-%012x", n)) }
+
+// filled makes n bytes that are plainly no secret.
+func filled(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}
+
+var (
+	account   = id(0xacc)
+	challenge = id(0xc4a)
+	member    = id(0x3e3)
+	dev       = id(0xdef)
+	session   = id(0x5e5)
+	entry     = id(0xe47)
+	at        = time.Date(2026, 11, 24, 9, 30, 15, 123456000, time.UTC)
+
+	attempt = event.SMSAttempt{Challenge: challenge, Attempt: id(0xa77), AttemptNo: 2, Request: 1, Text: 2, Provider: "vonage", Country: "CA"}
+	failed  = event.SMSAnswer{SMSAttempt: attempt, Reason: "timeout", VendorCode: "504", TookMS: 4000}
+)
+
+// example is an event with the service that tells of it.
+type example struct {
+	service string
+	data    event.Data
+}
+
+// examples holds each type once, with every field that it can have.
+var examples = []example{
+	{"login", event.CodeRequested{Challenge: challenge, Member: member, Software: "web", Purpose: "register", Origin: "sign_in", DeviceKind: "key",
+		Thumbprint: filled(32), Reason: "unknown_device", Country: "CA", ValidS: 300, Details: filled(120)}},
+	{"login", event.TextRequested{Challenge: challenge, Member: member, Request: 2}},
+	{"login", event.CodeEntered{Challenge: challenge, Member: member, Entry: entry}},
+	{"login", event.LoginSucceeded{Member: member, Software: "web", Origin: "sign_in", Device: &dev, Session: &session,
+		AMR: []string{"pwd", "swk", "mfa"}, Upgraded: "browser_upgraded", Details: filled(120)}},
+	{"login", event.LoginRefused{Member: &member, Software: "mobile-2", Origin: "device_check", Reason: "no_number", Details: filled(120)}},
+	{"login", event.LoginEnded{Member: member, Session: session}},
+	{"login", event.PasswordChanged{Member: member}},
+	{"login", event.DeviceNamed{Member: member, Device: dev}},
+	{"login", event.DeviceRevoked{Member: member, Device: dev, Reason: "member", By: member}},
+	{"login", event.MemberCreated{Member: member, Role: "provider", HasNumber: true, Country: "CA", By: "key:" + id(0x4e4).String()}},
+	{"console", event.MemberUpdated{Member: member, Role: "supervisor", By: "member:" + id(0x3e4).String()}},
+	{"login", event.NumberChanged{Member: member, Version: 2, HasNumber: true, Country: "001", By: "operator"}},
+	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt, Rescued: true}},
+	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok", VendorCode: "0", TookMS: 84}}},
+	{"dispatcher", event.SMSRefused{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "bad_number", VendorCode: "21614", TookMS: 91}, Never: true}},
+	{"dispatcher", event.SMSUnanswered{SMSAnswer: failed}},
+	{"dispatcher", event.SMSAbandoned{Challenge: challenge, Request: 1, Reason: "too_late"}},
+	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "delivered"}}},
+	{"dispatcher", event.SMSUndelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "30005"}, Status: "undelivered"}},
+	{"verifier", event.DeviceRegistered{Challenge: challenge, Member: member, Device: dev, Software: "web", Kind: "key", Thumbprint: filled(32), Text: 2, Entry: entry}},
+	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "wrong", TriesLeft: 4}},
+	{"verifier", event.CodeExpired{Challenge: challenge, Member: member}},
+	{"console", event.AccountCreated{Account: account, Kind: "pro", By: "operator"}},
+	{"console", event.OptionChanged{Account: account, Option: "upgrade_policy", Before: "evergreen", After: "strict", By: "member:" + member.String()}},
+}
+
+// sparse holds the rare forms: what may be absent is absent.
+var sparse = []example{
+	{"login", event.CodeRequested{Challenge: challenge, Member: member, Software: "m", Purpose: "prove_number", Origin: "device_check", DeviceKind: "bearer",
+		Thumbprint: make([]byte, 32), Reason: "new_os", Country: "GB", ValidS: 600}},
+	{"login", event.LoginSucceeded{Member: member, Software: "web", Origin: "device_check", AMR: []string{"pwd"}}},
+	{"login", event.LoginRefused{Software: "web", Origin: "sign_in", Reason: "bad_credentials"}}, // an unknown user ID
+	{"console", event.MemberCreated{Member: member, Role: "client", By: "operator"}},
+	{"console", event.NumberChanged{Member: member, Version: 3, By: "operator"}},
+	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt}},
+	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok"}}},
+	{"dispatcher", event.SMSRefused{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "unreachable"}}},
+	{"dispatcher", event.SMSUnanswered{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "bad_answer"}}},
+	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt}}},
+	{"dispatcher", event.SMSUndelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt}, Status: "expired"}},
+	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "locked"}},
+}
+
+func (x example) encode() (event.Event, error) {
+	return event.NewWithID(id(1), x.service, account, at, x.data)
+}
+
+func (x example) event(t testing.TB) event.Event {
+	t.Helper()
+	e, err := x.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// short is a type as its files are named.
+func short(typ string) string { return strings.TrimPrefix(typ, "latchkey.") }
+
+func goldenFile(typ string) string { return filepath.Join("testdata", short(typ)+".json") }
+
+func golden(t testing.TB, typ string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(goldenFile(typ))
+	if err != nil {
+		t.Fatalf("%v: run go test ./event -update once for a new type", err)
+	}
+	return b
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update { // before any test reads them
+		for _, x := range examples {
+			e, err := x.encode()
+			if err == nil {
+				err = os.WriteFile(goldenFile(e.Type), e.Body, 0o644)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// What was once published must be written the same, byte for byte, by every later version.
+func TestBytesAreStable(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, x := range examples {
+		e := x.event(t)
+		seen[e.Type] = true
+		if want := golden(t, e.Type); !bytes.Equal(e.Body, want) {
+			t.Errorf("%s is written as\n%s\nwant\n%s", e.Type, e.Body, want)
+		}
+	}
+	for typ := range event.Kinds {
+		if !seen[typ] {
+			t.Errorf("%s has no example", typ)
+		}
+	}
+	files, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if typ := "latchkey." + strings.TrimSuffix(f.Name(), ".json"); !f.IsDir() && event.Kinds[typ] == nil {
+			t.Errorf("testdata/%s is of no type: published types are never removed", f.Name())
+		}
+	}
+}
+
+func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	for _, x := range append(examples[:len(examples):len(examples)], sparse...) {
+		want := x.event(t)
+		got, err := event.Decode(want.Body)
+		if err != nil {
+			t.Errorf("%s: %v", want.Type, err)
+			continue
+		}
+		if !bytes.Equal(got.Body, want.Body) {
+			t.Errorf("%s does not keep its bytes", want.Type)
+		}
+		got.Data = reflect.ValueOf(got.Data).Elem().Interface().(event.Data)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as\n%+v\nwant\n%+v", want.Type, got, want)
+		}
+	}
+}
+
+func TestNewGivesEachEventAnIDAndUTC(t *testing.T) {
+	t.Parallel()
+	east := time.FixedZone("east", 5*3600)
+	seen := map[uuid.UUID]bool{}
+	for range 1000 {
+		e, err := event.New("login", account, at.In(east), event.PasswordChanged{Member: member})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[e.ID] || e.ID.Version() != 7 {
+			t.Fatalf("%s is no new UUIDv7", e.ID)
+		}
+		seen[e.ID] = true
+		if !e.Time.Equal(at) || !bytes.Contains(e.Body, []byte(`"time":"2026-11-24T09:30:15.123456Z"`)) {
+			t.Fatalf("the time is not told in UTC: %s", e.Body)
+		}
+		if want := "latchkey.login.password_changed." + account.String(); e.BusSubject() != want {
+			t.Fatalf("BusSubject = %s, want %s", e.BusSubject(), want)
+		}
+	}
+}
+
+// leaves calls with for each string, number and boolean below v, with its place and what
+// puts another value there.
+func leaves(v any, at string, put func(any), with func(at string, v any, put func(any))) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			leaves(x, at+"/"+k, func(n any) { v[k] = n }, with)
+		}
+	case []any:
+		for i, x := range v {
+			leaves(x, fmt.Sprint(at, "/", i), func(n any) { v[i] = n }, with)
+		}
+	default:
+		with(at, v, put)
+	}
+}
+
+func object(t testing.TB, b []byte) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
