@@ -20,6 +20,9 @@ import (
 // rounds bounds how many attempts one call makes; what is left is due in the database.
 const rounds = 8
 
+// deliverTime bounds what one delivery of a message may take, waiting for a slot included.
+const deliverTime = time.Minute
+
 // Deliver takes a requested text as far as it can now: until a provider has it, until it
 // is to be tried again later, or until it is given up. later is when it is worth coming
 // again, 0 for never. Doing it twice, or for a request that is settled or unknown, does

@@ -44,9 +44,12 @@ type Options struct {
 	Providers []Provider      // in order of preference
 	Bus       Bus
 
-	Digits   int  // of a code: code.Digits if zero
-	Parallel int  // texts in flight at a time: 256 if zero
-	SweepOff bool // for tests that show that the stream alone is enough
+	Digits   int // of a code: code.Digits if zero
+	Parallel int // texts in flight at a time: 256 if zero
+
+	// SweepOff and StreamOff leave one of the two roads of work out, for tests that show
+	// that the other is enough.
+	SweepOff, StreamOff bool
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

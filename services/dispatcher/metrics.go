@@ -20,7 +20,7 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			Help: "Attempts that a provider did not accept, by reason. A rise is an outage that the next provider bears."}, []string{"reason"}),
 		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_abandoned_total",
 			Help: "Requested texts that were given up, by reason. Wake someone for too_late or no_text_left: people are not getting in."}, []string{"reason"}),
-		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total", ConstLabels: prometheus.Labels{"service": "dispatcher"},
+		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total",
 			Help: "Work done, by what brought it. Much from the sweep: the bus does not deliver."}, []string{"source"}),
 		receipts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_receipts_total",
 			Help: "Delivery reports that providers sent, by what they say. Few delivered among the accepted: texts get lost on the way."}, []string{"provider", "status"}),

@@ -29,6 +29,7 @@ import (
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/storetest"
+	"latchkey.dev/services/login"
 	"latchkey.dev/services/sms"
 	"latchkey.dev/services/up"
 )
@@ -120,9 +121,11 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	w.exec("INSERT INTO account (id, kind, name, country) VALUES ($1, 'standalone_mobile', 'Clinic', 'CA')", account)
 	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
-	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: nats.URL(), Seed: nats.Seed, Listener: l, Origin: w.url,
-		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: must(seal.GenerateKey())(t), WrapKey: must(seal.GenerateKey())(t).Public(),
-		Providers: []dispatcher.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}, Logger: slog.New(slog.DiscardHandler)}
+	numbers := must(seal.GenerateKey())(t)
+	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: nats.URL(), Seed: nats.Seed, Public: l,
+		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: numbers.Public(), WrapKey: must(seal.GenerateKey())(t).Public()},
+		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []dispatcher.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
+		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)
 	k := must(up.New(t.Context(), o))(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -295,7 +298,7 @@ func (w *world) lives(n int, carrier *phones) {
 // With the sweeps off, every life completes over JetStream alone.
 func TestLivesOverTheStreamAlone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *up.Options) { o.SweepOff = true })
+	w := newWorld(t, func(o *up.Options) { o.Dispatcher.SweepOff, o.Verifier.SweepOff = true, true })
 	w.lives(30, w.first)
 }
 

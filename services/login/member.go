@@ -27,6 +27,9 @@ type memberRequest struct {
 	UserID   *string        `json:"user_id,omitempty"`  // absent where the product has its own sign-in
 	Password *secret.String `json:"password,omitempty"` // absent: stays as it is
 	Phone    *string        `json:"phone,omitempty"`    // "" removes it, absent leaves it
+	// MustChange asks for another password after the person's first code: for one that
+	// somebody else has seen.
+	MustChange bool `json:"must_change_password,omitempty"`
 }
 
 // memberAnswer never shows a number.
@@ -128,6 +131,9 @@ func (in memberRequest) check(country string) (n phone.Number, err error) {
 	}
 	if in.Password != nil && in.UserID == nil {
 		return n, bad("A password needs a user ID.")
+	}
+	if in.MustChange && in.Password == nil {
+		return n, bad("A password that must be changed has to be sent.")
 	}
 	if in.Phone != nil && *in.Phone != "" {
 		if n, err = phone.Parse(*in.Phone, country); err != nil {
@@ -258,7 +264,7 @@ func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, e eve
 			return err
 		}
 		if digest != "" {
-			if err := db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest}); err != nil {
+			if err := db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest, MustChange: in.MustChange}); err != nil {
 				return err
 			}
 		}

@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		verdicts: vec("latchkey_verdicts_total", "Typed codes by verdict. Many wrong or locked: somebody guesses.", "result"),
 		ends:     vec("latchkey_challenges_closed_total", "Challenges by how they ended. Many expired: texts do not arrive.", "end"),
-		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_verifier_work_total",
+		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total",
 			Help: "Entries judged, by what brought them. Much from the sweep: the bus does not deliver."}, []string{"source"}),
 		registered: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_devices_registered_total", Help: "Devices registered by a right code."}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_verifier_batch_seconds",

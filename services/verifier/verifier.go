@@ -39,8 +39,11 @@ type Options struct {
 	KeysPool *pgxpool.Pool // key database, as latchkey_verifier
 	Bus      Bus
 
-	Digits   int  // of a code: code.Digits if zero
-	SweepOff bool // for tests that show that the stream alone is enough
+	Digits int // of a code: code.Digits if zero
+
+	// SweepOff and StreamOff leave one of the two roads of work out, for tests that show
+	// that the other is enough.
+	SweepOff, StreamOff bool
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -40,7 +40,7 @@ type Conn struct {
 	js      jetstream.JetStream
 	service string
 	log     *slog.Logger
-	reg     prometheus.Registerer // labels everything with the service; never nil
+	reg     prometheus.Registerer // never nil
 	metrics *connMetrics
 	flights flights
 }
@@ -65,7 +65,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	c := &Conn{service: o.Service, log: o.Logger, reg: prometheus.WrapRegistererWith(prometheus.Labels{"service": o.Service}, o.Registerer)}
+	c := &Conn{service: o.Service, log: o.Logger, reg: o.Registerer}
 	c.metrics = newConnMetrics(c.reg)
 	c.flights.init()
 

@@ -226,14 +226,14 @@ func TestOutcomes(t *testing.T) {
 
 	d = newDesk(t, b.Connect(t, bus.Dispatcher), bus.ConsumerOptions{DeadLetter: graves, Handler: func(ctx context.Context, batch []*bus.Msg) {
 		for _, m := range batch {
-			if err := m.Bury(ctx, bus.Exhausted); err != nil {
+			if err := m.Bury(ctx, bus.Refused); err != nil {
 				t.Error(err)
 			}
 		}
 	}}).start(t)
 	eventually(t, "it is buried in the end", func() bool { return len(graves.all()) == 1 })
 	l := graves.all()[0]
-	if l.ID != msgs[2].ID || l.Reason != bus.Exhausted || l.Deliveries != 2 || l.Durable != bus.DispatcherSend ||
+	if l.ID != msgs[2].ID || l.Reason != bus.Refused || l.Deliveries != 2 || l.Durable != bus.DispatcherSend ||
 		l.Subject != msgs[2].Subject || string(l.Data) != string(msgs[2].Data) || l.StreamSeq != 3 || len(l.Headers) == 0 {
 		t.Errorf("buried %+v", l)
 	}
@@ -278,11 +278,10 @@ func TestWhatHasNoIDIsBuriedAndTheOthersFlow(t *testing.T) {
 	want := `
 # HELP latchkey_bus_buried_total Messages put into the dead letters. Any: read them.
 # TYPE latchkey_bus_buried_total counter
-latchkey_bus_buried_total{durable="dispatcher-send",reason="exhausted",service="dispatcher"} 0
-latchkey_bus_buried_total{durable="dispatcher-send",reason="no_id",service="dispatcher"} 3
-latchkey_bus_buried_total{durable="dispatcher-send",reason="refused",service="dispatcher"} 0
-latchkey_bus_buried_total{durable="dispatcher-send",reason="undecodable",service="dispatcher"} 0
-latchkey_bus_buried_total{durable="dispatcher-send",reason="unknown_type",service="dispatcher"} 0
+latchkey_bus_buried_total{durable="dispatcher-send",reason="no_id"} 3
+latchkey_bus_buried_total{durable="dispatcher-send",reason="refused"} 0
+latchkey_bus_buried_total{durable="dispatcher-send",reason="undecodable"} 0
+latchkey_bus_buried_total{durable="dispatcher-send",reason="unknown_type"} 0
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "latchkey_bus_buried_total"); err != nil {
 		t.Error(err)

@@ -14,12 +14,11 @@ const (
 	NoID        Reason = "no_id"       // it carries no event id, so no service of ours sent it
 	Undecodable Reason = "undecodable" // it is no event, or not as its type has to be
 	UnknownType Reason = "unknown_type"
-	Refused     Reason = "refused"   // it contradicts what the database holds
-	Exhausted   Reason = "exhausted" // it failed at every delivery
+	Refused     Reason = "refused" // it contradicts what the database holds
 )
 
 // Reasons lists every Reason.
-func Reasons() []Reason { return []Reason{NoID, Undecodable, UnknownType, Refused, Exhausted} }
+func Reasons() []Reason { return []Reason{NoID, Undecodable, UnknownType, Refused} }
 
 // Letter is a message that a consumer cannot handle, with all that is known of it.
 type Letter struct {

@@ -18,7 +18,7 @@ type Msg struct {
 	Subject   string
 	Data      []byte
 	Header    map[string][]string
-	Delivered int    // 1 for the first delivery; more than 3 is worth a dead letter
+	Delivered int    // 1 for the first delivery
 	StreamSeq uint64 // its place in the stream; starts anew when the store was wiped
 
 	raw      jetstream.Msg

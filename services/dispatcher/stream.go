@@ -1,0 +1,86 @@
+package dispatcher
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/host"
+)
+
+// Open makes a Dispatcher from what its host opened, and adds its parts to the host.
+// Pools, bus, logger and registerer of the options are the host's.
+func Open(h *host.Host, o Options) (*Dispatcher, error) {
+	o.Pool, o.KeysPool, o.Bus, o.Logger, o.Registerer = h.Main, h.Keys, h.Line, h.Log, h.Registerer
+	d, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	h.Part("sweep", d.Run)
+	host.Journal(h, d.q.EventUnordered, d.q.EventRead)
+	if o.StreamOff {
+		return d, nil
+	}
+	s := &stream{d: d}
+	c, err := h.Consumer(bus.DispatcherSend, 8, d.letters(), s.handle)
+	if err != nil {
+		return nil, err
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	h.Part("consumer", func(ctx context.Context) error {
+		defer s.texts.Wait() // a text that has left is recorded
+		defer context.AfterFunc(ctx, s.stop)()
+		return c.Run(ctx)
+	})
+	return d, nil
+}
+
+// stream takes requested texts from the bus.
+type stream struct {
+	d     *Dispatcher
+	ctx   context.Context // of the texts, which outlive the batch that brought them
+	stop  context.CancelFunc
+	texts sync.WaitGroup
+}
+
+// handle starts every text of a batch by itself and waits for none: a provider that
+// hangs holds up its own texts only. The consumer's limit of unsettled messages bounds
+// how many there are, and the dispatcher's slots how many are under way.
+func (s *stream) handle(ctx context.Context, batch []*bus.Msg) {
+	for _, m := range batch {
+		e, ok := host.Read(ctx, m, s.d.o.Logger)
+		if !ok {
+			continue
+		}
+		r, ok := RequestOf(e)
+		if !ok {
+			m.Ack() // not for the dispatcher
+			continue
+		}
+		s.texts.Go(func() { s.deliver(m, r) })
+	}
+}
+
+func (s *stream) deliver(m *bus.Msg, r Request) {
+	ctx, cancel := context.WithTimeout(s.ctx, deliverTime)
+	defer cancel()
+	later, err := s.d.Deliver(ctx, r, Stream)
+	switch {
+	case err != nil:
+		host.Failed(m, err, s.d.o.Logger)
+	case later > 0:
+		m.Nak(later)
+	default:
+		m.Ack()
+	}
+}
+
+func (d *Dispatcher) letters() host.Letters {
+	return func(ctx context.Context, l bus.Letter, headers []byte) error {
+		return d.q.DeadLetterInsert(ctx, queries.DeadLetterInsertParams{ID: uuid.New(), Consumer: l.Durable, Subject: l.Subject, MessageID: l.ID.String(),
+			StreamSequence: int64(l.StreamSeq), Headers: headers, Data: l.Data, Reason: string(l.Reason), Deliveries: int32(l.Deliveries)})
+	}
+}
