@@ -1,0 +1,225 @@
+// Package carriers simulates the companies that carry texts: servers that speak Vonage's
+// SMS API and Twilio's Messages API as the vendors document them, with phones that
+// receive, receipts that come back, and faults on command.
+//
+// The page at / shows the phones: the one place where a code can be read.
+package carriers
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Carrier names one simulated carrier.
+type Carrier string
+
+const (
+	Vonage Carrier = "vonage"
+	Twilio Carrier = "twilio"
+)
+
+// Carriers is the closed set of carriers, in the order in which the page shows them.
+var Carriers = []Carrier{Vonage, Twilio}
+
+// Credentials that the simulated carriers take unless Options say otherwise. They open
+// nothing outside a simulator.
+const (
+	DemoVonageKey    = "abcd1234"
+	DemoVonageSecret = "demosecret1234"
+	DemoTwilioSID    = "AC00000000000000000000000000000001"
+	DemoTwilioToken  = "00000000000000000000000000demo01"
+)
+
+// PostJSON is the setting of an account by which Vonage reports in JSON.
+const PostJSON = "POST-JSON"
+
+// maxSender bounds a sender's name or number, in bytes.
+const maxSender = 64
+
+// Options say what the simulated carriers expect. Every field may be left zero.
+type Options struct {
+	VonageKey, VonageSecret string // DemoVonageKey, DemoVonageSecret
+	TwilioSID, TwilioToken  string // DemoTwilioSID, DemoTwilioToken
+	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
+	// other is PostJSON.
+	VonageReceipts string
+	// SignIn is the address of the sign-in page, which the phone page names while there
+	// are no texts; "" names none.
+	SignIn string
+	// Journal is how many texts are kept; 20,000 when 0.
+	Journal int
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+}
+
+// Simulator is both carriers, their journal and their phones.
+type Simulator struct {
+	o       Options
+	now     func() time.Time
+	journal *journal
+	lines   map[Carrier]*line
+	apis    map[Carrier]http.Handler
+	post    *postOffice
+	run     uint64 // makes ids differ between runs
+	ids     atomic.Uint64
+	handler http.Handler
+
+	closing chan struct{}
+	close   sync.Once
+}
+
+// line is one carrier's conduct, its counters and its listener, if it has one.
+type line struct {
+	conduct
+	requests, taken, refused atomic.Uint64
+
+	listening sync.Mutex
+	listener  *listener
+}
+
+var errForgotten = errors.New("that text has left the journal")
+
+// New returns a simulator whose carriers take and deliver everything. Close it.
+func New(o Options) *Simulator {
+	o.VonageKey, o.VonageSecret = cmp.Or(o.VonageKey, DemoVonageKey), cmp.Or(o.VonageSecret, DemoVonageSecret)
+	o.TwilioSID, o.TwilioToken = cmp.Or(o.TwilioSID, DemoTwilioSID), cmp.Or(o.TwilioToken, DemoTwilioToken)
+	if o.VonageReceipts != http.MethodGet && o.VonageReceipts != http.MethodPost {
+		o.VonageReceipts = PostJSON
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Simulator{
+		o: o, now: o.Now, journal: newJournal(cmp.Or(o.Journal, 20_000)),
+		lines: map[Carrier]*line{}, run: rand.Uint64(), closing: make(chan struct{}),
+	}
+	s.post = newPostOffice()
+	for _, c := range Carriers {
+		s.lines[c] = new(line)
+		s.lines[c].set(Behaviour{})
+	}
+	s.apis = map[Carrier]http.Handler{Vonage: s.serve(Vonage, vonage{s}), Twilio: s.serve(Twilio, twilio{s})}
+	s.handler = s.routes()
+	return s
+}
+
+// Close ends held requests, listeners and receipts on their way, and waits for them.
+func (s *Simulator) Close() {
+	s.close.Do(func() {
+		close(s.closing)
+		for _, c := range Carriers {
+			s.lines[c].hangUp()
+		}
+		s.post.close()
+	})
+}
+
+// Handler serves both carriers' APIs, the control API, the journal and the phone page.
+// A carrier that is down cannot refuse connections here; it drops them. Use Listen for
+// an address of its own where it can.
+func (s *Simulator) Handler() http.Handler { return s.handler }
+
+// Behave sets how a carrier behaves from the next request on, or says what is wrong.
+func (s *Simulator) Behave(c Carrier, b Behaviour) error {
+	l := s.lines[c]
+	if l == nil {
+		return fmt.Errorf("there is no carrier %q", c)
+	}
+	if err := b.validate(); err != nil {
+		return fmt.Errorf("behaviour of %s: %w", c, err)
+	}
+	l.set(b)
+	return l.answerOrNot()
+}
+
+// Behaviour returns how a carrier behaves.
+func (s *Simulator) Behaviour(c Carrier) Behaviour { return s.lines[c].get() }
+
+// Stats counts what a carrier was asked, since the last reset.
+type Stats struct {
+	Requests uint64 `json:"requests"` // all that arrived
+	Taken    uint64 `json:"taken"`    // texts taken, whatever was answered
+	Refused  uint64 `json:"refused"`  // requests answered with a refusal
+}
+
+// asJSON is an answer in JSON.
+func asJSON(status int, v any) answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types of this package can all be written
+	}
+	return answer{status: status, body: body}
+}
+
+// same compares credentials in a time that depends on their lengths alone.
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// Stats returns a carrier's counters.
+func (s *Simulator) Stats(c Carrier) Stats {
+	l := s.lines[c]
+	return Stats{l.requests.Load(), l.taken.Load(), l.refused.Load()}
+}
+
+// Journal returns the texts that reached phones, oldest first: those of the whole
+// journal, which is bounded.
+func (s *Simulator) Journal() []Text {
+	return s.journal.since(0, "", len(s.journal.ring))
+}
+
+// WaitText returns the nth text to a number (E.164, with its +), counted from 1 since
+// the last reset, as soon as it is there. A number whose texts have all left the journal
+// counts from 1 again.
+func (s *Simulator) WaitText(ctx context.Context, to string, n int) (Text, error) {
+	text, err := s.journal.wait(ctx, to, max(n, 1))
+	if err != nil {
+		return Text{}, fmt.Errorf("waiting for text %d: %w", n, err)
+	}
+	return text, nil
+}
+
+// Reset forgets texts and counters and makes both carriers behave again.
+func (s *Simulator) Reset() error {
+	var errs []error
+	for _, c := range Carriers {
+		l := s.lines[c]
+		l.requests.Store(0)
+		l.taken.Store(0)
+		l.refused.Store(0)
+		errs = append(errs, s.Behave(c, Behaviour{}))
+	}
+	s.journal.reset()
+	return errors.Join(errs...)
+}
+
+// hold waits until the client goes away or the simulator closes.
+func (s *Simulator) hold(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+}
+
+// pause waits for d and reports whether the request is still wanted.
+func (s *Simulator) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	return false
+}
