@@ -10,8 +10,9 @@ import (
 )
 
 const deadLetterInsert = `-- name: DeadLetterInsert :exec
-INSERT INTO dead_letter (id, consumer, subject, message_id, stream_sequence, headers, data, reason, deliveries)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO dead_letter (id, consumer, subject, message_id, stream_sequence, headers, data, digest, reason, deliveries)
+VALUES ($1, $2, $3::text, $4::text, $5, $6, $7::bytea,
+    sha256(convert_to($4::text || ' ' || $3::text || ' ', 'UTF8') || $7::bytea), $8, $9)
 ON CONFLICT ON CONSTRAINT dead_letter_once DO NOTHING
 `
 
@@ -39,5 +40,86 @@ func (q *Queries) DeadLetterInsert(ctx context.Context, arg DeadLetterInsertPara
 		arg.Reason,
 		arg.Deliveries,
 	)
+	return err
+}
+
+const deadLetterMarked = `-- name: DeadLetterMarked :many
+SELECT id, subject, message_id, stream_sequence, headers, data, reason, deliveries, redrives FROM dead_letter
+WHERE consumer = $1 AND id > $2 AND redrive_requested_at IS NOT NULL AND redriven_at IS NULL
+ORDER BY id LIMIT $3
+`
+
+type DeadLetterMarkedParams struct {
+	Consumer string
+	After    [16]byte
+	Most     int32
+}
+
+type DeadLetterMarkedRow struct {
+	ID             [16]byte
+	Subject        string
+	MessageID      string
+	StreamSequence int64
+	Headers        []byte
+	Data           []byte
+	Reason         string
+	Deliveries     int32
+	Redrives       int32
+}
+
+// Letters that an operator wants redriven.
+func (q *Queries) DeadLetterMarked(ctx context.Context, arg DeadLetterMarkedParams) ([]DeadLetterMarkedRow, error) {
+	rows, err := q.db.Query(ctx, deadLetterMarked, arg.Consumer, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeadLetterMarkedRow
+	for rows.Next() {
+		var i DeadLetterMarkedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subject,
+			&i.MessageID,
+			&i.StreamSequence,
+			&i.Headers,
+			&i.Data,
+			&i.Reason,
+			&i.Deliveries,
+			&i.Redrives,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const deadLetterRebury = `-- name: DeadLetterRebury :exec
+UPDATE dead_letter SET reason = $1, redrives = redrives + 1, redrive_requested_at = NULL
+WHERE id = $2 AND redrive_requested_at IS NOT NULL AND redriven_at IS NULL
+`
+
+type DeadLetterReburyParams struct {
+	Reason string
+	ID     [16]byte
+}
+
+// It could not be handled this time either; an operator may ask again.
+func (q *Queries) DeadLetterRebury(ctx context.Context, arg DeadLetterReburyParams) error {
+	_, err := q.db.Exec(ctx, deadLetterRebury, arg.Reason, arg.ID)
+	return err
+}
+
+const deadLetterRedriven = `-- name: DeadLetterRedriven :exec
+UPDATE dead_letter SET redriven_at = now(), redrives = redrives + 1
+WHERE id = $1 AND redrive_requested_at IS NOT NULL AND redriven_at IS NULL
+`
+
+func (q *Queries) DeadLetterRedriven(ctx context.Context, id [16]byte) error {
+	_, err := q.db.Exec(ctx, deadLetterRedriven, id)
 	return err
 }

@@ -88,20 +88,37 @@ CREATE TABLE audit_alarm (
     CONSTRAINT audit_alarm_once UNIQUE (kind, event_id)
 );
 
--- dead_letter keeps messages that no consumer could handle.
+-- dead_letter keeps messages that no consumer could handle. One may be redriven: an operator
+-- asks for it, and the service whose consumer it was takes it up as if it came once more.
 CREATE TABLE dead_letter (
-    id uuid PRIMARY KEY,
+    id uuid PRIMARY KEY,                -- UUIDv7, by the time of the burial
     consumer text NOT NULL,
     subject text NOT NULL,
     message_id text NOT NULL,
-    stream_sequence bigint NOT NULL,
+    stream_sequence bigint NOT NULL,    -- starts anew when the bus lost its store
     headers jsonb NOT NULL,
     data bytea NOT NULL,
+    digest bytea NOT NULL,              -- SHA-256 of message id, subject and data
     reason text NOT NULL,
     deliveries integer NOT NULL,
     buried_at timestamptz NOT NULL DEFAULT now(),
-    redriven_at timestamptz,
-    CONSTRAINT dead_letter_once UNIQUE (consumer, stream_sequence, message_id)
+    redrive_requested_at timestamptz,   -- null again when the letter was buried again
+    redrive_requested_by text,
+    redrives integer NOT NULL DEFAULT 0,
+    redriven_at timestamptz,            -- set: the consumer handled it after all
+    CONSTRAINT dead_letter_once UNIQUE (consumer, digest),
+    CONSTRAINT dead_letter_digest CHECK (length(digest) = 32),
+    CONSTRAINT dead_letter_redrive_whole CHECK (redrive_requested_at IS NULL OR redrive_requested_by IS NOT NULL),
+    CONSTRAINT dead_letter_redrive_by CHECK (length(redrive_requested_by) BETWEEN 1 AND 200),
+    CONSTRAINT dead_letter_redrives CHECK (redrives >= 0)
 );
+CREATE INDEX dead_letter_asked ON dead_letter (consumer, id) WHERE redrive_requested_at IS NOT NULL AND redriven_at IS NULL;
+
+-- A service sees and writes the letters of its own consumer alone.
+ALTER TABLE dead_letter ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dead_letter_dispatcher ON dead_letter TO latchkey_dispatcher USING (consumer = 'dispatcher-send');
+CREATE POLICY dead_letter_verifier ON dead_letter TO latchkey_verifier USING (consumer = 'verifier-judge');
+CREATE POLICY dead_letter_auditor ON dead_letter TO latchkey_auditor USING (consumer = 'auditor-order');
+CREATE POLICY dead_letter_console ON dead_letter TO latchkey_console USING (true);
 SELECT partition_upkeep();
 RESET ROLE;

@@ -37,10 +37,15 @@ GRANT UPDATE (revoked_at, revoke_reason) ON device TO latchkey_verifier;
 GRANT INSERT ON verifier_event, dead_letter TO latchkey_verifier;
 GRANT SELECT (event_id) ON leaf TO latchkey_verifier;
 
--- each consumer sees whether it buried a letter before, and no letter's words
-GRANT SELECT (consumer, message_id, stream_sequence) ON dead_letter TO latchkey_dispatcher, latchkey_verifier, latchkey_auditor;
+-- each service takes up letters of its own consumer (a policy says which) that an operator marked
+GRANT SELECT ON dead_letter TO latchkey_dispatcher, latchkey_verifier, latchkey_auditor;
+GRANT UPDATE (reason, redrive_requested_at, redrives, redriven_at) ON dead_letter TO latchkey_dispatcher, latchkey_verifier, latchkey_auditor;
 
 -- auditor: reads events, writes the order
 GRANT SELECT ON event, leaf, audit_alarm TO latchkey_auditor;
 GRANT INSERT ON leaf, audit_alarm, dead_letter TO latchkey_auditor;
+
+-- console: the operator's and the owner's commands and pages
+GRANT SELECT ON dead_letter TO latchkey_console;
+GRANT UPDATE (redrive_requested_at, redrive_requested_by) ON dead_letter TO latchkey_console;
 RESET ROLE;
