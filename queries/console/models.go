@@ -3,3 +3,19 @@
 //   sqlc v1.31.1
 
 package console
+
+type ConsoleEvent struct {
+	ID        [16]byte
+	Type      string
+	AccountID [16]byte
+	Body      []byte
+}
+
+type Software struct {
+	ID           string
+	Kind         string
+	Name         string
+	AutofillHost string
+	AppHash      string
+	Addresses    []string
+}

@@ -77,6 +77,8 @@ var examples = []example{
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "wrong", TriesLeft: 4}},
 	{"verifier", event.CodeExpired{Challenge: challenge, Member: member}},
 	{"console", event.AccountCreated{Account: account, Kind: "pro", By: "operator"}},
+	{"console", event.KeyCreated{Account: account, Key: id(0x6e1), By: "operator"}},
+	{"console", event.KeyRevoked{Account: account, Key: id(0x6e1), By: "operator"}},
 	{"console", event.OptionChanged{Account: account, Option: "upgrade_policy", Before: "evergreen", After: "strict", By: "member:" + member.String()}},
 }
 

@@ -13,6 +13,7 @@ var kinds = byType(
 	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
 	func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
+	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
 )
 
 func byType(makers ...func() Data) map[string]func() Data {
@@ -239,6 +240,20 @@ type OptionChanged struct {
 	By      string    `json:"by"`
 }
 
+// KeyCreated: a key was made, by which a product may act for the account.
+type KeyCreated struct {
+	Account uuid.UUID `json:"account"`
+	Key     uuid.UUID `json:"key"` // its id
+	By      string    `json:"by"`
+}
+
+// KeyRevoked: a key of the account was ended.
+type KeyRevoked struct {
+	Account uuid.UUID `json:"account"`
+	Key     uuid.UUID `json:"key"`
+	By      string    `json:"by"`
+}
+
 func (CodeRequested) Type() string    { return "latchkey.code.requested" }
 func (TextRequested) Type() string    { return "latchkey.text.requested" }
 func (CodeEntered) Type() string      { return "latchkey.code.entered" }
@@ -263,6 +278,8 @@ func (CodeRejected) Type() string     { return "latchkey.code.rejected" }
 func (CodeExpired) Type() string      { return "latchkey.code.expired" }
 func (AccountCreated) Type() string   { return "latchkey.account.created" }
 func (OptionChanged) Type() string    { return "latchkey.account.option_changed" }
+func (KeyCreated) Type() string       { return "latchkey.account.key_created" }
+func (KeyRevoked) Type() string       { return "latchkey.account.key_revoked" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
 func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -287,3 +304,5 @@ func (d CodeRejected) Subject() uuid.UUID     { return d.Challenge }
 func (d CodeExpired) Subject() uuid.UUID      { return d.Challenge }
 func (d AccountCreated) Subject() uuid.UUID   { return d.Account }
 func (d OptionChanged) Subject() uuid.UUID    { return d.Account }
+func (d KeyCreated) Subject() uuid.UUID       { return d.Account }
+func (d KeyRevoked) Subject() uuid.UUID       { return d.Account }

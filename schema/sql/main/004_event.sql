@@ -43,7 +43,7 @@ CREATE TABLE console_event (
     account_id uuid NOT NULL,
     body bytea NOT NULL,
     CONSTRAINT console_event_type CHECK (type IN (
-        'latchkey.account.created', 'latchkey.account.option_changed',
+        'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
         'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked')),
     CONSTRAINT console_event_body CHECK (length(body) BETWEEN 2 AND 65536)
 ) PARTITION BY RANGE (id);

@@ -45,7 +45,14 @@ GRANT UPDATE (reason, redrive_requested_at, redrives, redriven_at) ON dead_lette
 GRANT SELECT ON event, leaf, audit_alarm TO latchkey_auditor;
 GRANT INSERT ON leaf, audit_alarm, dead_letter TO latchkey_auditor;
 
--- console: the operator's and the owner's commands and pages
+-- console: opens accounts, gives keys to products, describes the softwares, has letters
+-- redriven; no digest of a key is read
+GRANT SELECT, INSERT ON account TO latchkey_console;
+GRANT SELECT (id, account_id, name, created_at, revoked_at), INSERT, UPDATE (revoked_at) ON api_key TO latchkey_console;
+GRANT SELECT (id, account_id, deactivated_at) ON member TO latchkey_console;
+GRANT SELECT, INSERT, UPDATE ON software TO latchkey_console;
+GRANT SELECT, INSERT ON console_event TO latchkey_console;
+GRANT SELECT (event_id) ON leaf TO latchkey_console;
 GRANT SELECT ON dead_letter TO latchkey_console;
 GRANT UPDATE (redrive_requested_at, redrive_requested_by) ON dead_letter TO latchkey_console;
 RESET ROLE;

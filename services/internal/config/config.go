@@ -1,0 +1,182 @@
+// Package config reads the one file that describes an installation: the softwares that
+// people sign in to, and the providers that carry its texts. Secrets are never in it,
+// only the names of the files that hold them.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"latchkey.dev/services/code"
+)
+
+// MaxSize is the largest file that is read, in bytes.
+const MaxSize = 1 << 20
+
+// File is the whole of it.
+type File struct {
+	Softwares []Software `yaml:"softwares"`
+	Providers []Provider `yaml:"providers"` // in order of preference
+	// Receipts is the public address under which providers reach the dispatcher's receipt
+	// endpoint, as https://login.example/receipts; empty asks for no receipts.
+	Receipts string `yaml:"receipts"`
+}
+
+// Software is an application of the installation that people sign in to.
+type Software struct {
+	ID   string `yaml:"id"`
+	Kind string `yaml:"kind"` // web, mobile
+	Name string `yaml:"name"` // what the text calls the service
+	// AutofillHost is the host that a browser fills the code in for (web);
+	// AppHash the 11 characters by which Android knows the app (mobile).
+	AutofillHost string `yaml:"autofill_host"`
+	AppHash      string `yaml:"app_hash"`
+	// Addresses are where a product's own pages may make proofs, besides ours.
+	Addresses []string `yaml:"addresses"`
+}
+
+// Provider is a way to send texts.
+type Provider struct {
+	Name string `yaml:"name"` // as in events, metrics and tables; of its own
+	Kind string `yaml:"kind"` // vonage, twilio
+	From string `yaml:"from"`
+	// BaseURL is where the vendor's API is; empty is the vendor's own.
+	BaseURL string `yaml:"base_url"`
+
+	APIKey        string `yaml:"api_key"`         // vonage
+	APISecretFile string `yaml:"api_secret_file"` // vonage
+
+	AccountSID          string `yaml:"account_sid"`           // twilio
+	AuthTokenFile       string `yaml:"auth_token_file"`       // twilio
+	MessagingServiceSID string `yaml:"messaging_service_sid"` // twilio, instead of from
+}
+
+// Read reads and judges a file. The error names everything that is wrong at once.
+func Read(path string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return File{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if len(b) > MaxSize {
+		return File{}, fmt.Errorf("%s is larger than 1 MiB", path)
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return File{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse is Read for text that is there already.
+func Parse(text []byte) (File, error) {
+	var c File
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && err != io.EOF {
+		return File{}, err
+	}
+	if err := c.validate(); err != nil {
+		return File{}, err
+	}
+	return c, nil
+}
+
+var (
+	softwareID   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	providerName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+	host         = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?$`)
+	appHash      = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
+)
+
+func (c File) validate() error {
+	var errs []error
+	ids := map[string]bool{}
+	for i, s := range c.Softwares {
+		for _, wrong := range s.faults() {
+			errs = append(errs, fmt.Errorf("softwares[%d].%s", i, wrong))
+		}
+		if ids[s.ID] {
+			errs = append(errs, fmt.Errorf("softwares[%d].id: %q is there twice", i, s.ID))
+		}
+		ids[s.ID] = true
+	}
+	names := map[string]bool{}
+	for i, p := range c.Providers {
+		for _, wrong := range p.faults() {
+			errs = append(errs, fmt.Errorf("providers[%d].%s", i, wrong))
+		}
+		if names[p.Name] {
+			errs = append(errs, fmt.Errorf("providers[%d].name: %q is there twice", i, p.Name))
+		}
+		names[p.Name] = true
+	}
+	if c.Receipts != "" {
+		u, err := url.Parse(c.Receipts)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || !strings.HasSuffix(u.Path, "/receipts") {
+			errs = append(errs, errors.New("receipts: must be an http or https address that ends in /receipts"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s Software) faults() (all []string) {
+	wrong := func(is bool, what string) {
+		if is {
+			all = append(all, what)
+		}
+	}
+	wrong(!softwareID.MatchString(s.ID), "id: must be 1 to 32 small letters, digits and hyphens, a letter first")
+	wrong(!slices.Contains([]string{"web", "mobile"}, s.Kind), "kind: must be web or mobile")
+	n, gsm := code.Septets(s.Name)
+	wrong(s.Name == "" || !gsm || n > 30, "name: must be 1 to 30 characters that a text can carry (GSM-7)")
+	wrong(s.AutofillHost != "" && !host.MatchString(s.AutofillHost), "autofill_host: must be a host without port")
+	wrong(s.AppHash != "" && !appHash.MatchString(s.AppHash), "app_hash: must be the 11 characters of Android's SMS Retriever")
+	wrong(s.AutofillHost != "" && s.AppHash != "", "autofill_host: only one of it and app_hash may be set")
+	wrong(len(s.Addresses) > 50, "addresses: 50 are the most")
+	for i, a := range s.Addresses {
+		u, err := url.Parse(a)
+		wrong(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || len(a) > 512,
+			fmt.Sprintf("addresses[%d]: must be an http or https address without a query", i))
+	}
+	return all
+}
+
+func (p Provider) faults() (all []string) {
+	if !providerName.MatchString(p.Name) {
+		all = append(all, "name: must be 1 to 32 small letters, digits, hyphens and underscores, a letter first")
+	}
+	need := func(value, field string) {
+		if value == "" {
+			all = append(all, field+": is missing")
+		}
+	}
+	switch p.Kind {
+	case "vonage":
+		need(p.APIKey, "api_key")
+		need(p.APISecretFile, "api_secret_file")
+		need(p.From, "from")
+	case "twilio":
+		need(p.AccountSID, "account_sid")
+		need(p.AuthTokenFile, "auth_token_file")
+		if (p.From == "") == (p.MessagingServiceSID == "") {
+			all = append(all, "from: exactly one of it and messaging_service_sid must be set")
+		}
+	default:
+		all = append(all, "kind: must be vonage or twilio")
+	}
+	return all
+}
