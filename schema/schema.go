@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed sql events
+//go:embed sql events http
 var files embed.FS
 
 // Roles makes the Postgres roles, once per cluster. It is idempotent.
@@ -24,6 +24,9 @@ var Keys = sub("sql/keys")
 // Events holds a JSON Schema (2020-12) of every event type, named as the type without
 // "latchkey.", the envelope.json they share, and asyncapi.yaml: who says what to whom.
 var Events = sub("events")
+
+// HTTP holds the OpenAPI documents: public.yaml, the public API of login.
+var HTTP = sub("http")
 
 func sub(dir string) fs.FS {
 	f, err := fs.Sub(files, dir)

@@ -13,6 +13,7 @@ import (
 	"latchkey.dev/schema"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/bustest"
 )
 
 var (
@@ -204,6 +205,40 @@ func TestAsyncAPISaysWhoSendsAndReceives(t *testing.T) {
 		if pulls != receivers[service] {
 			t.Errorf("%s has a consumer is %v, receives is %v", service, pulls, receivers[service])
 		}
+	}
+}
+
+// What a durable consumer is said to receive is what it is made to filter, no more and no
+// less: an event that nobody gives to its consumer would never be worked on.
+func TestAsyncAPISaysWhatEachConsumerReceives(t *testing.T) {
+	t.Parallel()
+	doc := readAsyncAPI(t)
+	said := map[string][]string{}
+	for name, op := range doc.Operations {
+		if durable, channel, ok := strings.Cut(name, "."); ok && op.Action == "receive" {
+			said[durable] = append(said[durable], strings.Replace(doc.Channels[channel].Address, "{account}", "*", 1))
+		}
+	}
+	stream, err := bustest.Start(t).Admin(t).Stream(t.Context(), bus.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string][]string{}
+	for c := range stream.ListConsumers(t.Context()).Info() {
+		made[c.Config.Durable] = c.Config.FilterSubjects
+		if len(c.Config.FilterSubjects) == 0 {
+			made[c.Config.Durable] = []string{c.Config.FilterSubject}
+		}
+	}
+	for _, durable := range []string{bus.DispatcherSend, bus.VerifierJudge, bus.AuditorOrder} {
+		slices.Sort(said[durable])
+		slices.Sort(made[durable])
+		if !slices.Equal(said[durable], made[durable]) || len(made[durable]) == 0 {
+			t.Errorf("%s is said to receive %q and filters %q", durable, said[durable], made[durable])
+		}
+	}
+	if len(said) != len(made) {
+		t.Errorf("%d consumers receive and %d are made", len(said), len(made))
 	}
 }
 

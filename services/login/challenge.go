@@ -213,6 +213,10 @@ func (l *Login) use(ctx context.Context, once proofOnce) error {
 // ticketLife is how long a ticket for the event stream is good, once.
 const ticketLife = 30 * time.Second
 
+type ticketAnswer struct {
+	Ticket string `json:"ticket"`
+}
+
 // postTicket gives out a ticket for the event stream: EventSource sends no headers.
 func (l *Login) postTicket(w http.ResponseWriter, r *http.Request) error {
 	row, once, err := l.ownChallenge(w, r)
@@ -226,7 +230,7 @@ func (l *Login) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.WriteJSON(w, http.StatusCreated, map[string]string{"ticket": ticket})
+	web.WriteJSON(w, http.StatusCreated, ticketAnswer{ticket})
 	return nil
 }
 

@@ -43,6 +43,11 @@ func (l *Login) loadSealer(ctx context.Context) (*seal.EntrySealer, error) {
 	return seal.NewEntrySealer(key, row.ID, l.o.Now), nil
 }
 
+// entryRequest is POST /v1/challenges/{id}/entries.
+type entryRequest struct {
+	Code secret.String `json:"code"`
+}
+
 // entryAnswer is what a typed code came to.
 type entryAnswer struct {
 	Result    string         `json:"result"` // registered, rejected, pending
@@ -57,9 +62,7 @@ func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in struct {
-		Code secret.String `json:"code"`
-	}
+	var in entryRequest
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}

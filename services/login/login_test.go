@@ -56,13 +56,15 @@ func (b *bus) types() (types []string) {
 
 // house is a login service over real databases, with one account.
 type house struct {
-	t       *testing.T
-	url     string
-	owner   *pgxpool.Pool
-	bus     *bus
-	log     *bytes.Buffer
-	account uuid.UUID
-	apiKey  string
+	t        *testing.T
+	url      string
+	owner    *pgxpool.Pool
+	bus      *bus
+	login    *login.Login
+	log      *bytes.Buffer
+	account  uuid.UUID
+	apiKey   string
+	contract *contract // all traffic passes through it
 }
 
 func newMAC(t *testing.T) tink.MAC {
@@ -93,13 +95,15 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 	h := &house{t: t, owner: db.Owner(t), bus: &bus{}, log: &bytes.Buffer{}, account: uuid.New(), apiKey: rand.Text()}
 	server := httptest.NewUnstartedServer(nil)
 	origin := "http://" + server.Listener.Addr().String()
-	l, err := login.New(login.Options{Pool: db.Pool(t, "login"), KeysPool: db.KeysPool(t, "login"), Bus: h.bus, Origin: origin,
+	var err error
+	h.login, err = login.New(login.Options{Pool: db.Pool(t, "login"), KeysPool: db.KeysPool(t, "login"), Bus: h.bus, Origin: origin,
 		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: newKey(t).Public(), WrapKey: newKey(t).Public(),
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.log}, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = l.Handler()
+	h.contract = underContract(t, h.login.Handler())
+	server.Config.Handler = h.contract
 	server.Start()
 	t.Cleanup(server.Close)
 	h.url = origin

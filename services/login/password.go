@@ -157,16 +157,19 @@ func (l *Login) rehash(ctx context.Context, row queries.MemberForSignInRow, pass
 	}
 }
 
+// passwordRequest is PUT /v1/password.
+type passwordRequest struct {
+	Old secret.String `json:"old_password"`
+	New secret.String `json:"new_password"`
+}
+
 // putPassword changes the own password: PUT /v1/password.
 func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 	s, err := l.session(r)
 	if err != nil {
 		return err
 	}
-	var in struct {
-		Old secret.String `json:"old_password"`
-		New secret.String `json:"new_password"`
-	}
+	var in passwordRequest
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !ok {
-		return web.NewProblem(http.StatusForbidden, "bad-credentials", "Wrong password", "The old password is wrong.")
+		return web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
 	}
 	digest, err := l.passwords.hash(r.Context(), in.New)
 	if err != nil {

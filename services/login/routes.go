@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,30 +14,59 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"latchkey.dev/schema"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/web"
 )
+
+// route is one endpoint of the public API.
+type route struct {
+	pattern string // "GET /v1/nonce"
+	serve   func(http.ResponseWriter, *http.Request) error
+}
+
+// api is the whole public API: what schema/http/public.yaml describes.
+func (l *Login) api() []route {
+	return []route{
+		{"GET /v1/openapi.yaml", getDescription},
+		{"GET /v1/nonce", l.getNonce},
+		{"POST /v1/sign-ins", l.postSignIn},
+		{"POST /v1/device-checks", l.postDeviceCheck},
+		{"GET /v1/challenges/{id}", l.getChallenge},
+		{"POST /v1/challenges/{id}/texts", l.postText},
+		{"POST /v1/challenges/{id}/entries", l.postEntry},
+		{"POST /v1/challenges/{id}/tickets", l.postTicket},
+		{"GET /v1/challenges/{id}/events", l.getEvents},
+		{"GET /v1/session", l.getSession},
+		{"DELETE /v1/session", l.deleteSession},
+		{"PUT /v1/password", l.putPassword},
+		{"GET /v1/devices", l.getDevices},
+		{"PATCH /v1/devices/{id}", l.patchDevice},
+		{"DELETE /v1/devices/{id}", l.deleteDevice},
+		{"PUT /v1/members/{id}", l.putMember},
+	}
+}
 
 func (l *Login) routes(mux *http.ServeMux) {
 	handle := func(pattern string, serve func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, web.Handler{Logger: l.o.Logger, Serve: serve})
 	}
-	handle("GET /v1/nonce", l.getNonce)
-	handle("POST /v1/sign-ins", l.postSignIn)
-	handle("POST /v1/device-checks", l.postDeviceCheck)
-	handle("GET /v1/challenges/{id}", l.getChallenge)
-	handle("POST /v1/challenges/{id}/texts", l.postText)
-	handle("POST /v1/challenges/{id}/entries", l.postEntry)
-	handle("POST /v1/challenges/{id}/tickets", l.postTicket)
-	handle("GET /v1/challenges/{id}/events", l.getEvents)
-	handle("GET /v1/session", l.getSession)
-	handle("DELETE /v1/session", l.deleteSession)
-	handle("PUT /v1/password", l.putPassword)
-	handle("GET /v1/devices", l.getDevices)
-	handle("PATCH /v1/devices/{id}", l.patchDevice)
-	handle("DELETE /v1/devices/{id}", l.deleteDevice)
-	handle("PUT /v1/members/{id}", l.putMember)
+	for _, r := range l.api() {
+		handle(r.pattern, r.serve)
+	}
 	handle("/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
+}
+
+// getDescription serves the OpenAPI document (RFC 9512).
+func getDescription(w http.ResponseWriter, _ *http.Request) error {
+	b, err := fs.ReadFile(schema.HTTP, "public.yaml")
+	if err != nil {
+		return fmt.Errorf("reading the API's description: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Header().Set("Cache-Control", "max-age=300")
+	_, err = w.Write(b)
+	return err
 }
 
 func (l *Login) getNonce(w http.ResponseWriter, _ *http.Request) error {

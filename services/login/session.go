@@ -43,13 +43,25 @@ func (l *Login) session(r *http.Request) (queries.SessionReadRow, error) {
 	return s, nil
 }
 
+// sessionState is a live session as its person sees it.
+type sessionState struct {
+	ID                 uuid.UUID  `json:"id"`
+	Member             uuid.UUID  `json:"member"`
+	UserID             string     `json:"user_id"`
+	Software           string     `json:"software"`
+	Device             *uuid.UUID `json:"device"` // null where none was required
+	AMR                []string   `json:"amr"`
+	CreatedAt          time.Time  `json:"created_at"`
+	MustChangePassword bool       `json:"must_change_password"`
+}
+
 func (l *Login) getSession(w http.ResponseWriter, r *http.Request) error {
 	s, err := l.session(r)
 	if err != nil {
 		return err
 	}
-	web.WriteJSON(w, http.StatusOK, map[string]any{"id": uuid.UUID(s.ID), "member": uuid.UUID(s.MemberID), "user_id": s.UserID, "software": s.SoftwareID,
-		"device": s.DeviceID, "amr": s.Amr, "created_at": s.CreatedAt, "must_change_password": s.MustChange && s.DeviceID != nil})
+	web.WriteJSON(w, http.StatusOK, sessionState{ID: s.ID, Member: s.MemberID, UserID: s.UserID, Software: s.SoftwareID,
+		Device: (*uuid.UUID)(s.DeviceID), AMR: s.Amr, CreatedAt: s.CreatedAt, MustChangePassword: s.MustChange && s.DeviceID != nil})
 	return nil
 }
 
@@ -103,6 +115,10 @@ type deviceAnswer struct {
 	Current      bool          `json:"current"` // the one that asks
 }
 
+type devicesAnswer struct {
+	Devices []deviceAnswer `json:"devices"`
+}
+
 func (l *Login) getDevices(w http.ResponseWriter, r *http.Request) error {
 	s, err := l.session(r)
 	if err != nil {
@@ -120,8 +136,13 @@ func (l *Login) getDevices(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("reading a device's facets: %w", err)
 		}
 	}
-	web.WriteJSON(w, http.StatusOK, map[string]any{"devices": list})
+	web.WriteJSON(w, http.StatusOK, devicesAnswer{list})
 	return nil
+}
+
+// deviceRequest is PATCH /v1/devices/{id}.
+type deviceRequest struct {
+	Name *string `json:"name"` // "" takes the name away
 }
 
 func (l *Login) patchDevice(w http.ResponseWriter, r *http.Request) error {
@@ -129,13 +150,14 @@ func (l *Login) patchDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in struct {
-		Name string `json:"name"`
-	}
+	var in deviceRequest
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	name := strings.TrimSpace(in.Name)
+	if in.Name == nil {
+		return web.BadRequest
+	}
+	name := strings.TrimSpace(*in.Name)
 	if utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return web.NewProblem(http.StatusBadRequest, "bad-name", "Choose another name", "A name has at most 100 characters, on one line.")
 	}

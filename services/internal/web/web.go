@@ -64,21 +64,20 @@ var (
 	Failed      = NewProblem(http.StatusInternalServerError, "internal", "Internal error", "Something went wrong on our side.")
 )
 
-// ReadJSON decodes one JSON value of at most MaxBody bytes, and nothing unknown in it.
+// ReadJSON decodes one JSON object of at most MaxBody bytes, strictly: see DecodeObject.
 func ReadJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(ct), "application/json") {
 		return Unsupported
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-			return TooLarge
-		}
-		return NewProblem(http.StatusBadRequest, "bad-request", "Bad request", "The body is not the JSON object that this endpoint takes: "+jsonFault(err))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return TooLarge
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return BadRequest
+	if err != nil {
+		return BadRequest // broken off, or too slow
+	}
+	if err := DecodeObject(body, into); err != nil {
+		return NewProblem(http.StatusBadRequest, "bad-request", "Bad request", "The body is not the JSON object that this endpoint takes: "+jsonFault(err))
 	}
 	return nil
 }
@@ -90,6 +89,9 @@ func jsonFault(err error) string {
 	}
 	if strings.HasPrefix(err.Error(), "json: unknown field") {
 		return "it has a field that is not known here."
+	}
+	if errors.Is(err, errLax) {
+		return err.Error() + "."
 	}
 	return "it is not well formed."
 }

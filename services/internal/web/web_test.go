@@ -42,6 +42,15 @@ func TestReadJSONRefusesWithAProblem(t *testing.T) {
 		"a form":        {"application/x-www-form-urlencoded", `code=1`, 415},
 		"twenty kibi":   {"application/json", `{"code":"` + strings.Repeat("1", 20<<10) + `"}`, 413},
 		"deeply nested": {"application/json", strings.Repeat("[", 8000), 400},
+		"a list":        {"application/json", `["1"]`, 400},
+		"null":          {"application/json", `null`, 400},
+		"a null field":  {"application/json", `{"code":null}`, 400},
+		"a field twice": {"application/json", `{"code":"1","code":"2"}`, 400},
+		"twice by case": {"application/json", `{"code":"1","CODE":"2"}`, 400},
+		"NUL":           {"application/json", "{\"code\":\"1\\u0000\"}", 400},
+		"a raw NUL":     {"application/json", "{\"code\":\"1\x00\"}", 400},
+		"no UTF-8":      {"application/json", "{\"code\":\"1\xff\"}", 400},
+		"u0000 as text": {"application/json", `{"code":"\\u0000"}`, 200},
 	} {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(tc.body))
 		r.Header.Set("Content-Type", tc.contentType)

@@ -1,0 +1,31 @@
+package login
+
+// Routes lists the patterns of the public API.
+func (l *Login) Routes() (patterns []string) {
+	for _, r := range l.api() {
+		patterns = append(patterns, r.pattern)
+	}
+	return patterns
+}
+
+// Occupy takes every slot of the password hashing, as many sign-ins at once would.
+func (l *Login) Occupy() (release func()) {
+	for range cap(l.passwords.slots) {
+		l.passwords.slots <- struct{}{}
+	}
+	return func() {
+		for range cap(l.passwords.slots) {
+			<-l.passwords.slots
+		}
+	}
+}
+
+// Requests and Answers are the bodies of the public API, by the names of their schemas.
+var (
+	Requests = map[string]any{"SignIn": signInRequest{}, "DeviceCheck": deviceCheckRequest{}, "BrowserHeaders": browserHeaders{}, "PutMember": memberRequest{},
+		"Entry": entryRequest{}, "PutPassword": passwordRequest{}, "PatchDevice": deviceRequest{}}
+	Answers = map[string]any{"NewSession": sessionAnswer{}, "Challenge": challengeAnswer{}, "Verdict": entryAnswer{}, "Ticket": ticketAnswer{},
+		"Member": memberAnswer{}, "Session": sessionState{}, "Devices": devicesAnswer{}, "Device": deviceAnswer{}}
+	// Standings is what the schemas Standing and Asked have together.
+	Standings = standingAnswer{}
+)
