@@ -25,7 +25,7 @@ const (
 )
 
 var (
-	forged     = web.NewProblem(http.StatusUnauthorized, "receipt-forged", "Not authentic", "The receipt does not come from the provider.")
+	forged     = web.NewProblem(http.StatusForbidden, "receipt-forged", "Not authentic", "The receipt does not come from the provider.")
 	unreadable = web.NewProblem(http.StatusBadRequest, "receipt-unreadable", "Not a receipt", "The request is authentic but no receipt of the provider.")
 )
 

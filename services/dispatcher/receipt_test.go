@@ -149,8 +149,8 @@ func TestReceiptsThatAreRefused(t *testing.T) {
 		want                int
 		reason              string
 	}{
-		{"forged", "/receipts/a/guess", good, http.StatusUnauthorized, "forged"},
-		{"forged without a token", "/receipts/a", good, http.StatusUnauthorized, "forged"},
+		{"forged", "/receipts/a/guess", good, http.StatusForbidden, "forged"},
+		{"forged without a token", "/receipts/a", good, http.StatusForbidden, "forged"},
 		{"no receipt", "/receipts/a/" + secretToken, "{", http.StatusBadRequest, "unreadable"},
 		{"too large", "/receipts/a/" + secretToken, strings.Repeat(" ", 16<<10) + good, http.StatusBadRequest, "unreadable"},
 		{"no such provider", "/receipts/z/" + secretToken, good, http.StatusNotFound, ""},

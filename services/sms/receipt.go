@@ -53,7 +53,7 @@ type ReceiptParser interface {
 }
 
 var (
-	// ErrForged says that a report does not come from the provider. Answer 403 or 404.
+	// ErrForged says that a report does not come from the provider. Answer 403.
 	ErrForged = errors.New("the receipt is not authentic")
 	// ErrMalformed says that an authentic report cannot be read. Answer 400.
 	ErrMalformed = errors.New("the receipt cannot be read")
