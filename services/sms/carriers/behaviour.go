@@ -140,13 +140,14 @@ type conduct struct {
 	bucket *rate.Limiter
 }
 
+// whole is the behaviour with its defaults written out.
+func (b Behaviour) whole() Behaviour {
+	b.Mode, b.Receipt = cmp.Or(b.Mode, Accept), cmp.Or(b.Receipt, ReceiptDelivered)
+	return b
+}
+
 func (c *conduct) set(b Behaviour) {
-	if b.Mode == "" {
-		b.Mode = Accept
-	}
-	if b.Receipt == "" {
-		b.Receipt = ReceiptDelivered
-	}
+	b = b.whole()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now, c.left = b, b.Next

@@ -20,12 +20,16 @@ type Text struct {
 	UserAgent string    `json:"user_agent"`
 }
 
+// place is where a reader of the journal stands: after a seq, in one life of it.
+type place struct{ resets, seq uint64 }
+
 // journal keeps the latest texts, found by place and by number. Its lock is held for
 // moments only, never during I/O.
 type journal struct {
 	mu      sync.Mutex
 	ring    []Text // text seq lies at (seq-1) % len
 	next    uint64 // the seq of the next text
+	resets  uint64
 	threads map[string]*thread
 	grown   chan struct{} // closed at the next text; nil while nobody waits
 }
@@ -47,14 +51,14 @@ func newJournal(capacity int) *journal {
 func (j *journal) add(t Text) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	place := &j.ring[(j.next-1)%uint64(len(j.ring))]
-	if place.Seq != 0 { // the oldest text makes room; it is the first of its thread
-		old := j.threads[place.To]
+	slot := &j.ring[(j.next-1)%uint64(len(j.ring))]
+	if slot.Seq != 0 { // the oldest text makes room; it is the first of its thread
+		old := j.threads[slot.To]
 		old.seqs, old.dropped = old.seqs[1:], old.dropped+1
-		j.tidy(place.To, old)
+		j.tidy(slot.To, old)
 	}
 	t.Seq = j.next
-	*place = t
+	*slot = t
 	j.next++
 	own := j.thread(t.To)
 	own.seqs = append(own.seqs, t.Seq)
@@ -113,15 +117,28 @@ func (j *journal) since(seq uint64, to string, limit int) []Text {
 	return texts
 }
 
-// latest returns up to limit texts after seq, newest first, and the seq of the last text
-// of all. grown is closed when there is another.
-func (j *journal) latest(seq uint64, limit int) (texts []Text, last uint64, grown <-chan struct{}) {
+// latest returns up to limit texts to a number, or to all (""), that came after a place,
+// newest first, and the place after the last text of all. Where the journal was reset
+// since, the texts are those of its new life. grown is closed when there is another
+// text or a reset.
+func (j *journal) latest(after place, to string, limit int) (texts []Text, now place, grown <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for s := j.next - 1; s > seq && s >= j.oldest() && len(texts) < limit; s-- {
+	now = place{j.resets, j.next - 1}
+	if after.resets != now.resets {
+		after.seq = 0
+	}
+	seqs := []uint64(nil)
+	if t := j.threads[to]; t != nil {
+		seqs = t.seqs
+	}
+	for s := now.seq; to == "" && s > after.seq && s >= j.oldest() && len(texts) < limit; s-- {
 		texts = append(texts, j.at(s))
 	}
-	return texts, j.next - 1, waitOn(&j.grown)
+	for i := len(seqs) - 1; i >= 0 && seqs[i] > after.seq && len(texts) < limit; i-- {
+		texts = append(texts, j.at(seqs[i]))
+	}
+	return texts, now, waitOn(&j.grown)
 }
 
 func (j *journal) at(seq uint64) Text { return j.ring[(seq-1)%uint64(len(j.ring))] }
@@ -173,5 +190,6 @@ func (j *journal) reset() {
 	}
 	j.threads = map[string]*thread{}
 	j.next = 1
+	j.resets++
 	wake(&j.grown)
 }

@@ -33,6 +33,9 @@ func (s *Simulator) Listen(c Carrier, address string) (string, error) {
 		return "", fmt.Errorf("opening the line of %s: %w", c, err)
 	}
 	l.listener = open
+	if l.get().Mode == Down {
+		return open.address, open.shut()
+	}
 	return open.address, nil
 }
 
@@ -73,6 +76,16 @@ func (l *line) answerOrNot() error {
 		return l.listener.open()
 	}
 	return nil
+}
+
+// address is where the line listens, or would if it were not down.
+func (l *line) address() string {
+	l.listening.Lock()
+	defer l.listening.Unlock()
+	if l.listener == nil {
+		return ""
+	}
+	return l.listener.address
 }
 
 func (l *line) hangUp() {

@@ -64,12 +64,12 @@ func (s *Simulator) serve(c Carrier, p protocol) http.Handler {
 		// The whole request is read before anything goes wrong: a client that gives up
 		// then knows only that it was written.
 		o, refusal := p.read(r)
-		if !s.pause(r.Context(), time.Duration(b.DelayMS)*time.Millisecond) {
+		if !s.pause(w, r, time.Duration(b.DelayMS)*time.Millisecond) {
 			return
 		}
 		switch b.Mode {
 		case Hang:
-			s.hold(r.Context())
+			s.hold(w, r)
 			return
 		case Redirect:
 			w.Header().Set("Location", b.Code)
@@ -114,12 +114,12 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, b Behaviour, 
 	case DropAfterAccept:
 		drop(w)
 	case HangAfterAccept:
-		s.hold(r.Context())
+		s.hold(w, r)
 	case Drip:
 		header(w, a)
 		flush := http.NewResponseController(w)
 		for i := range a.body {
-			if _, err := w.Write(a.body[i : i+1]); err != nil || flush.Flush() != nil || !s.pause(r.Context(), dripEvery) {
+			if _, err := w.Write(a.body[i : i+1]); err != nil || flush.Flush() != nil || !s.pause(w, r, dripEvery) {
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -55,6 +56,11 @@ type Options struct {
 	// SignIn is the address of the sign-in page, which the phone page names while there
 	// are no texts; "" names none.
 	SignIn string
+	// Hosts are names with a dot, in lower case, under which a browser may open the phone
+	// page. Addresses, localhost and names without a dot need not be among them.
+	Hosts []string
+	// Logger hears of what goes wrong in the simulator itself, never of texts; nil is nobody.
+	Logger *slog.Logger
 	// Journal is how many texts are kept; 20,000 when 0.
 	Journal int
 	// Now is the clock; time.Now when nil.
@@ -72,9 +78,11 @@ type Simulator struct {
 	run     uint64 // makes ids differ between runs
 	ids     atomic.Uint64
 	handler http.Handler
+	held    atomic.Int64 // requests that wait for texts
+	viewers atomic.Int64 // pages that follow the texts
 
-	closing chan struct{}
-	close   sync.Once
+	ctx   context.Context // ends when the simulator closes
+	close context.CancelFunc
 }
 
 // line is one carrier's conduct, its counters and its listener, if it has one.
@@ -98,10 +106,14 @@ func New(o Options) *Simulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	s := &Simulator{
 		o: o, now: o.Now, journal: newJournal(cmp.Or(o.Journal, 20_000)),
-		lines: map[Carrier]*line{}, run: rand.Uint64(), closing: make(chan struct{}),
+		lines: map[Carrier]*line{}, run: rand.Uint64(),
 	}
+	s.ctx, s.close = context.WithCancel(context.Background())
 	s.post = newPostOffice()
 	for _, c := range Carriers {
 		s.lines[c] = new(line)
@@ -112,15 +124,14 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// Close ends held requests, listeners and receipts on their way, and waits for them.
+// Close ends held requests, listeners and receipts on their way. Call it before shutting
+// the server of Handler down, which would wait for the pages that follow the texts.
 func (s *Simulator) Close() {
-	s.close.Do(func() {
-		close(s.closing)
-		for _, c := range Carriers {
-			s.lines[c].hangUp()
-		}
-		s.post.close()
-	})
+	s.close()
+	for _, c := range Carriers {
+		s.lines[c].hangUp()
+	}
+	s.post.close()
 }
 
 // Handler serves both carriers' APIs, the control API, the journal and the phone page.
@@ -200,26 +211,32 @@ func (s *Simulator) Reset() error {
 	return errors.Join(errs...)
 }
 
+// patient lifts the deadline that a server sets for reading a request. It has been read,
+// and the deadline would end the request's context.
+func patient(w http.ResponseWriter) { _ = http.NewResponseController(w).SetReadDeadline(time.Time{}) }
+
 // hold waits until the client goes away or the simulator closes.
-func (s *Simulator) hold(ctx context.Context) {
+func (s *Simulator) hold(w http.ResponseWriter, r *http.Request) {
+	patient(w)
 	select {
-	case <-ctx.Done():
-	case <-s.closing:
+	case <-r.Context().Done():
+	case <-s.ctx.Done():
 	}
 }
 
 // pause waits for d and reports whether the request is still wanted.
-func (s *Simulator) pause(ctx context.Context, d time.Duration) bool {
+func (s *Simulator) pause(w http.ResponseWriter, r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
+	patient(w)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-ctx.Done():
-	case <-s.closing:
+	case <-r.Context().Done():
+	case <-s.ctx.Done():
 	}
 	return false
 }

@@ -1,0 +1,187 @@
+package carriers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"latchkey.dev/services/internal/web"
+)
+
+// The control API, in JSON. Bad requests get an RFC 9457 problem document. A browser's
+// requests from pages of other origins are refused.
+//
+//	GET  /control/carriers                      every carrier: its behaviour, counters and own address
+//	GET  /control/carriers/{carrier}            one of them
+//	PUT  /control/carriers/{carrier}/behaviour  a Behaviour, in effect from the next request on
+//	GET  /control/texts                         the journal, oldest first: {"texts": [Text], "last": seq}
+//	     ?since=seq   only texts after that one
+//	     ?to=number   only texts to that number, E.164 with its + (written %2B in a query)
+//	     ?limit=n     at most n texts, 1 to 1000 (100)
+//	GET  /control/texts/{number}/{n}            the nth text to a number since the last reset, counted from 1
+//	     ?wait=s      waits up to s seconds for it, 0 to 60 (0)
+//	POST /control/reset                         forgets texts and counters; the carriers behave again
+
+// State is a carrier as the control API shows it.
+type State struct {
+	Carrier   Carrier   `json:"carrier"`
+	Behaviour Behaviour `json:"behaviour"`
+	Stats     Stats     `json:"stats"`
+	Address   string    `json:"address,omitempty"` // of Listen
+}
+
+// Texts is a part of the journal.
+type Texts struct {
+	Texts []Text `json:"texts"`
+	Last  uint64 `json:"last"` // the seq of the newest text of all
+}
+
+const (
+	maxTexts     = 1000
+	defaultTexts = 100
+	maxWait      = 60 // seconds
+	maxHeld      = 4096
+)
+
+var (
+	noCarrier = web.NewProblem(http.StatusNotFound, "no-such-carrier", "No such carrier", "The carriers are vonage and twilio.")
+	noText    = web.NewProblem(http.StatusNotFound, "no-such-text", "No text yet", "That number has not got so many texts.")
+	leftText  = web.NewProblem(http.StatusGone, "text-forgotten", "Forgotten", "That text has left the journal.")
+	tooMany   = web.NewProblem(http.StatusServiceUnavailable, "too-many-waiting", "Too many wait", "Too many requests wait for texts.").After(time.Second)
+)
+
+// bad is a problem about a request, in a sentence that repeats nothing of it.
+func bad(detail string) error {
+	return web.NewProblem(http.StatusBadRequest, "bad-request", "Bad request", detail)
+}
+
+// control is the control API.
+func (s *Simulator) control(handle func(pattern string, serve func(http.ResponseWriter, *http.Request) error)) {
+	handle("GET /control/carriers", s.getCarriers)
+	handle("GET /control/carriers/{carrier}", s.getCarrier)
+	handle("PUT /control/carriers/{carrier}/behaviour", s.putBehaviour)
+	handle("GET /control/texts", s.getTexts)
+	handle("GET /control/texts/{number}/{n}", s.getText)
+	handle("POST /control/reset", s.postReset)
+}
+
+func (s *Simulator) state(c Carrier) State {
+	l := s.lines[c]
+	return State{Carrier: c, Behaviour: l.get(), Stats: s.Stats(c), Address: l.address()}
+}
+
+func (s *Simulator) states() []State {
+	all := make([]State, 0, len(Carriers))
+	for _, c := range Carriers {
+		all = append(all, s.state(c))
+	}
+	return all
+}
+
+// named is the carrier of a request's path.
+func (s *Simulator) named(r *http.Request) (Carrier, error) {
+	c := Carrier(r.PathValue("carrier"))
+	if s.lines[c] == nil {
+		return "", noCarrier
+	}
+	return c, nil
+}
+
+func (s *Simulator) getCarriers(w http.ResponseWriter, _ *http.Request) error {
+	web.WriteJSON(w, http.StatusOK, s.states())
+	return nil
+}
+
+func (s *Simulator) getCarrier(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.named(r)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, s.state(c))
+	return nil
+}
+
+func (s *Simulator) putBehaviour(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.named(r)
+	if err != nil {
+		return err
+	}
+	var b Behaviour
+	if err := web.ReadJSON(w, r, &b); err != nil {
+		return err
+	}
+	if err := b.validate(); err != nil {
+		return bad(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if err := s.Behave(c, b); err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, s.state(c))
+	return nil
+}
+
+func (s *Simulator) getTexts(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	since, err := strconv.ParseUint(cmp.Or(query.Get("since"), "0"), 10, 63)
+	if err != nil {
+		return bad("since must be the seq of a text, or 0.")
+	}
+	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), strconv.Itoa(defaultTexts)))
+	if err != nil || limit < 1 || limit > maxTexts {
+		return bad("limit must be 1 to " + strconv.Itoa(maxTexts) + ".")
+	}
+	to := query.Get("to")
+	if to != "" && !e164(to) {
+		return bad("to must be a number with its +, which a query writes as %2B.")
+	}
+	_, now, _ := s.journal.latest(place{}, "", 0)
+	web.WriteJSON(w, http.StatusOK, Texts{Texts: s.journal.since(since, to, limit), Last: now.seq})
+	return nil
+}
+
+func (s *Simulator) getText(w http.ResponseWriter, r *http.Request) error {
+	to := r.PathValue("number")
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil || n < 1 || !e164(to) {
+		return bad("the path names a number with its + and which of its texts, from 1 on.")
+	}
+	wait, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("wait"), "0"))
+	if err != nil || wait < 0 || wait > maxWait {
+		return bad("wait must be 0 to " + strconv.Itoa(maxWait) + " seconds.")
+	}
+	if s.held.Add(1) > maxHeld {
+		s.held.Add(-1)
+		return tooMany
+	}
+	defer s.held.Add(-1)
+	patient(w)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(wait)*time.Second)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	text, err := s.journal.wait(ctx, to, n)
+	switch {
+	case errors.Is(err, errForgotten):
+		return leftText
+	case err != nil:
+		return noText
+	}
+	web.WriteJSON(w, http.StatusOK, text)
+	return nil
+}
+
+func (s *Simulator) postReset(w http.ResponseWriter, _ *http.Request) error {
+	if err := s.Reset(); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// e164 reports whether a number is written as the journal writes it.
+func e164(number string) bool {
+	return strings.HasPrefix(number, "+") && digits(number[1:], 7, 15)
+}
