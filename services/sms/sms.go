@@ -19,14 +19,20 @@ import (
 // MaxAttempt is the longest one Send may take, whatever its context allows.
 const MaxAttempt = 4 * time.Second
 
-// Body is the words of a text. It holds a code, so it prints as [redacted].
-type Body struct{ text string }
+// Body is the words of a text. It holds a code, so it prints as [redacted], or as an
+// address where fmt may call no methods.
+type Body struct{ text *string }
 
 // NewBody returns text as the words of a message.
-func NewBody(text string) Body { return Body{text: text} }
+func NewBody(text string) Body { return Body{text: &text} }
 
 // Reveal returns the words. Only an adapter calls it, while it writes its request.
-func (b Body) Reveal() string { return b.text }
+func (b Body) Reveal() string {
+	if b.text == nil {
+		return ""
+	}
+	return *b.text
+}
 
 const redacted = "[redacted]"
 

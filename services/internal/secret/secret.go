@@ -15,11 +15,14 @@ import (
 const Redacted = "[redacted]"
 
 // String is a secret text such as a password, an API secret or a token.
-// The zero value is the empty secret.
-type String struct{ value string }
+// The zero value is the empty secret. Compare two with Equal, not with ==.
+//
+// The text is behind a pointer because fmt calls no methods of what lies in the
+// unexported fields of others: it would print the text, and prints an address instead.
+type String struct{ value *string }
 
 // New returns v as a secret.
-func New(v string) String { return String{value: v} }
+func New(v string) String { return String{value: &v} }
 
 // FromFile reads a secret from a file, without the line end that editors add.
 // Files larger than 64 KiB are refused.
@@ -36,18 +39,23 @@ func FromFile(path string) (String, error) {
 	if len(b) > 64<<10 {
 		return String{}, fmt.Errorf("reading the secret in %s: larger than 64 KiB", path)
 	}
-	return String{value: strings.TrimRight(string(b), "\r\n")}, nil
+	return New(strings.TrimRight(string(b), "\r\n")), nil
 }
 
 // Reveal returns the secret itself. Call it at the last moment, and never for a log.
-func (s String) Reveal() string { return s.value }
+func (s String) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // Empty reports whether there is no secret.
-func (s String) Empty() bool { return s.value == "" }
+func (s String) Empty() bool { return s.Reveal() == "" }
 
 // Equal compares two secrets in a time that depends on their lengths alone.
 func (s String) Equal(o String) bool {
-	return subtle.ConstantTimeCompare([]byte(s.value), []byte(o.value)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
 func (String) String() string                  { return Redacted }
@@ -55,4 +63,4 @@ func (String) GoString() string                { return Redacted }
 func (String) Format(f fmt.State, _ rune)      { io.WriteString(f, Redacted) }
 func (String) LogValue() slog.Value            { return slog.StringValue(Redacted) }
 func (String) MarshalText() ([]byte, error)    { return []byte(Redacted), nil }
-func (s *String) UnmarshalText(b []byte) error { s.value = string(b); return nil }
+func (s *String) UnmarshalText(b []byte) error { *s = New(string(b)); return nil }

@@ -18,6 +18,10 @@ func TestStringIsNeverPrinted(t *testing.T) {
 	const canary = "correct-horse"
 	s := secret.New(canary)
 	holder := struct{ Password secret.String }{s}
+	inside := &struct {
+		o struct{ password secret.String }
+	}{}
+	inside.o.password = s
 
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "secret", s, "holder", holder)
@@ -27,7 +31,7 @@ func TestStringIsNeverPrinted(t *testing.T) {
 	}
 	all := log.String() + string(js)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		all += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, holder) + fmt.Sprintf(verb, &s)
+		all += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, holder) + fmt.Sprintf(verb, &s) + fmt.Sprintf(verb, inside)
 	}
 	for _, leak := range []string{canary, fmt.Sprintf("%x", canary)} {
 		if strings.Contains(all, leak) {
