@@ -15,6 +15,11 @@ RACE := $(shell command -v gcc >/dev/null 2>&1 && [ "$$(go env CGO_ENABLED 2>/de
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: run
+run: postgres ## run everything on this machine and print where it is
+	cd services && go build -o $(TOOLS)/latchkey ./cmd/latchkey
+	@exec $(TOOLS)/latchkey up
+
 .PHONY: postgres
 postgres:
 	@deploy/postgres/ensure

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	queries "latchkey.dev/queries/console"
@@ -54,6 +55,9 @@ func Open(h *host.Host) *Console {
 
 // ErrNotFound says that there is no such account or key.
 var ErrNotFound = errors.New("there is none with this id")
+
+// ErrKeyTaken says that a key chosen by the caller is in use already.
+var ErrKeyTaken = errors.New("this key is in use already")
 
 // Account is an account to be opened.
 type Account struct {
@@ -119,6 +123,15 @@ func (c *Console) CreateAccount(ctx context.Context, a Account) (uuid.UUID, erro
 	return a.ID, nil
 }
 
+// AccountExists reports whether there is an account.
+func (c *Console) AccountExists(ctx context.Context, id uuid.UUID) (bool, error) {
+	exists, err := c.q.AccountExists(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("looking for an account: %w", err)
+	}
+	return exists, nil
+}
+
 // change makes one change with its events, in one transaction, and publishes them.
 func (c *Console) change(ctx context.Context, account uuid.UUID, told []event.Data, do func(*queries.Queries) error) error {
 	var p queries.EventInsertParams
@@ -163,9 +176,9 @@ func (c *Console) CreateKey(ctx context.Context, account uuid.UUID, name string,
 	if !line(name, 1, 100) {
 		return id, key, errors.New("name: must have 1 to 100 characters, on one line")
 	}
-	exists, err := c.q.AccountExists(ctx, account)
+	exists, err := c.AccountExists(ctx, account)
 	if err != nil {
-		return id, key, fmt.Errorf("making a key: %w", err)
+		return id, key, err
 	}
 	if !exists {
 		return id, key, fmt.Errorf("account %s: %w", account, ErrNotFound)
@@ -182,6 +195,9 @@ func (c *Console) CreateKey(ctx context.Context, account uuid.UUID, name string,
 	err = c.change(ctx, account, []event.Data{event.KeyCreated{Account: account, Key: id, By: operator}}, func(db *queries.Queries) error {
 		return db.APIKeyInsert(ctx, queries.APIKeyInsertParams{ID: id, AccountID: account, Name: name, KeyDigest: digest[:]})
 	})
+	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "api_key_digest_key" {
+		return id, key, ErrKeyTaken
+	}
 	if err != nil {
 		return id, key, fmt.Errorf("making a key: %w", err)
 	}

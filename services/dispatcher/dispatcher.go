@@ -28,20 +28,12 @@ type Bus interface {
 	Publish(e event.Event)
 }
 
-// Provider is a configured way to send texts.
-type Provider struct {
-	Name   string // as in events, metrics and tables
-	Sender sms.Sender
-	// Receipts reads the provider's delivery reports; none are taken from it if nil.
-	Receipts sms.ReceiptParser
-}
-
 // Options configure a Dispatcher. All but those with a default are required.
 type Options struct {
 	Pool      *pgxpool.Pool   // main database, as latchkey_dispatcher
 	KeysPool  *pgxpool.Pool   // key database, as latchkey_dispatcher
 	NumberKey seal.PrivateKey // opens the numbers to be texted
-	Providers []Provider      // in order of preference
+	Providers []sms.Provider  // in order of preference
 	Bus       Bus
 
 	Digits   int // of a code: code.Digits if zero

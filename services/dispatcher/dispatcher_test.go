@@ -118,7 +118,7 @@ func (k *desk) another() *dispatcher.Dispatcher { return k.dispatcher(prometheus
 func (k *desk) dispatcher(meter prometheus.Registerer) *dispatcher.Dispatcher {
 	k.t.Helper()
 	d, err := dispatcher.New(dispatcher.Options{Pool: k.db.Pool(k.t, "dispatcher"), KeysPool: k.db.KeysPool(k.t, "dispatcher"), NumberKey: k.key, Bus: k.bus,
-		Providers: []dispatcher.Provider{{Name: "a", Sender: k.a, Receipts: reports{}}, {Name: "b", Sender: k.b, Receipts: reports{}}},
+		Providers: []sms.Provider{{Name: "a", Sender: k.a, Receipts: reports{}}, {Name: "b", Sender: k.b, Receipts: reports{}}},
 		Logger:    k.logger, Registerer: meter})
 	if err != nil {
 		k.t.Fatal(err)
@@ -385,7 +385,7 @@ func TestAttemptsCanBeFollowed(t *testing.T) {
 
 func TestOptionsSayAllThatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := dispatcher.New(dispatcher.Options{Digits: 5, Providers: []dispatcher.Provider{{Name: "a", Sender: &carrier{}}, {Name: "a", Sender: &carrier{}}}})
+	_, err := dispatcher.New(dispatcher.Options{Digits: 5, Providers: []sms.Provider{{Name: "a", Sender: &carrier{}}, {Name: "a", Sender: &carrier{}}}})
 	for _, want := range []string{"both databases", "a bus", "the key that opens numbers", "a name of its own", "6 to 8 digits"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)

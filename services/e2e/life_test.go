@@ -28,6 +28,7 @@ import (
 	"latchkey.dev/services/internal/bustest"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/storetest"
 	"latchkey.dev/services/login"
 	"latchkey.dev/services/sms"
@@ -122,9 +123,9 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
 	numbers := must(seal.GenerateKey())(t)
-	o := up.Options{MainURL: db.URL, KeysURL: db.KeysURL, BusURL: nats.URL(), Seed: nats.Seed, Public: l,
+	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l,
 		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: numbers.Public(), WrapKey: must(seal.GenerateKey())(t).Public()},
-		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []dispatcher.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
+		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
 		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)
 	k := must(up.New(t.Context(), o))(t)

@@ -60,6 +60,14 @@ type Sender interface {
 	Send(ctx context.Context, m Message) Outcome
 }
 
+// Provider is a configured way to send texts.
+type Provider struct {
+	Name   string // as in events, metrics and tables
+	Sender Sender
+	// Receipts reads the provider's delivery reports; none are taken from it if nil.
+	Receipts ReceiptParser
+}
+
 // Ending says what became of an attempt.
 type Ending string
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"latchkey.dev/services/console"
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/host"
@@ -23,7 +24,7 @@ import (
 
 // Options say where the parts are. All are required but Metrics and those with a default.
 type Options struct {
-	MainURL, KeysURL func(role string) secret.String // of the two databases, for a role
+	MainURL, KeysURL func(service string) secret.String // of the two databases, for its role
 	BusURL           string
 	Seed             func(service string) secret.String // a service's key to the bus
 
@@ -38,11 +39,15 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
+// Services are those that run, by their names.
+var Services = []string{bus.Login, bus.Dispatcher, bus.Verifier, bus.Console}
+
 // Latchkey is a whole Latchkey.
 type Latchkey struct {
 	Login      *login.Login
 	Dispatcher *dispatcher.Dispatcher
 	Verifier   *verifier.Verifier
+	Console    *console.Console
 
 	hosts []*host.Host
 	parts []run.Component
@@ -65,7 +70,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 		}
 	}()
 	open := func(service string) *host.Host {
-		h, openErr := host.Open(ctx, host.Options{Service: service, MainURL: o.MainURL("latchkey_" + service), KeysURL: o.KeysURL("latchkey_" + service),
+		h, openErr := host.Open(ctx, host.Options{Service: service, MainURL: o.MainURL(service), KeysURL: o.KeysURL(service),
 			BusURL: o.BusURL, BusSeed: o.Seed(service), Registry: o.Registry, Logger: o.Logger})
 		if err = errors.Join(err, openErr); openErr != nil {
 			return nil
@@ -74,7 +79,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 		k.parts = append(k.parts, run.Component{Name: service, Run: h.Run})
 		return h
 	}
-	forLogin, forDispatcher, forVerifier := open(bus.Login), open(bus.Dispatcher), open(bus.Verifier)
+	forLogin, forDispatcher, forVerifier, forConsole := open(bus.Login), open(bus.Dispatcher), open(bus.Verifier), open(bus.Console)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +90,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
+	k.Console = console.Open(forConsole)
 	public := http.NewServeMux()
 	public.Handle("/", k.Login.Handler())
 	public.Handle("/receipts/", k.Dispatcher.Handler())

@@ -44,7 +44,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		verdicts: vec("latchkey_verdicts_total", "Typed codes by verdict. Many wrong or locked: somebody guesses.", "result"),
 		ends:     vec("latchkey_challenges_closed_total", "Challenges by how they ended. Many expired: texts do not arrive.", "end"),
 		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total",
-			Help: "Entries judged, by what brought them. Much from the sweep: the bus does not deliver."}, []string{"source"}),
+			Help: "Work done, by what brought it. Much from the sweep: the bus does not deliver."}, []string{"source"}),
 		registered: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_devices_registered_total", Help: "Devices registered by a right code."}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_verifier_batch_seconds",
 			Help: "Time to judge a batch and commit it. Over 0.25 s people wait for their answer.", Buckets: []float64{.002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}),

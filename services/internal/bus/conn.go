@@ -101,13 +101,23 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connecting to the bus: %w", err)
 	}
 	if !c.nc.IsConnected() {
-		c.log.WarnContext(ctx, "bus is not reachable yet", "service", o.Service)
+		c.log.WarnContext(ctx, "bus is not reachable yet")
 	}
 	return c, nil
 }
 
 // Connected reports whether the connection is up now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Drain waits until every message on its way was acknowledged or has failed, limit at most.
+func (c *Conn) Drain(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-c.js.PublishAsyncComplete():
+	case <-ctx.Done():
+	}
+}
 
 // Close ends the connection. What was not acknowledged by then fails with an error.
 func (c *Conn) Close() {
@@ -129,14 +139,14 @@ func (c *Conn) Notify(subject string, data []byte) error {
 
 func (c *Conn) up() {
 	c.metrics.up.Set(1)
-	c.log.Info("bus connected", "service", c.service)
+	c.log.Info("bus connected")
 }
 
 func (c *Conn) down(err error) {
 	c.metrics.up.Set(0)
 	c.metrics.disconnects.Inc()
 	if err != nil {
-		c.log.Warn("bus connection lost", "service", c.service, "error", err)
+		c.log.Warn("bus connection lost", "error", err)
 	}
 }
 
@@ -149,5 +159,5 @@ func (c *Conn) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 		kind = "slow_consumer"
 	}
 	c.metrics.errors.WithLabelValues(kind).Inc()
-	c.log.Error("bus reported an error", "service", c.service, "error", err)
+	c.log.Error("bus reported an error", "error", err)
 }

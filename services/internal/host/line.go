@@ -1,9 +1,11 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -54,3 +56,7 @@ func (h *Host) Inbox() (*bus.Inbox, error) {
 	h.closers = append(h.closers, in.Close)
 	return in, nil
 }
+
+// Drain waits until what was published has been acknowledged, or has failed, limit at most.
+// It is for a process that ends: one that goes on need not care.
+func (l *Line) Drain(ctx context.Context, limit time.Duration) { l.conn.Drain(ctx, limit) }

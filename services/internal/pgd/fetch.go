@@ -20,6 +20,18 @@ const fetchTime = 10 * time.Minute
 // fetched is where Fetch puts the programs for a directory, as a pattern of folders.
 func fetched(dir string) string { return filepath.Join(dir, "server/usr/lib/postgresql/*/bin") }
 
+// Fetched returns the folder of the programs that Fetch put beneath dir, fetching them if
+// there are none.
+func Fetched(ctx context.Context, dir string) (bin string, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", fmt.Errorf("fetching PostgreSQL: %w", err)
+	}
+	if found, _ := filepath.Glob(fetched(dir)); len(found) > 0 { // the pattern is well formed
+		return found[0], nil
+	}
+	return Fetch(ctx, dir)
+}
+
 // Fetch gets PostgreSQL for a user who may not install it: the newest packages that the
 // system's sources offer, checked by apt-get against their signatures and unpacked beneath
 // dir (an Options.Dir), where Start finds them. It returns the folder of the programs. Where

@@ -37,7 +37,7 @@ func run(ctx context.Context, command []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	server, err := pgd.Start(ctx, pgd.Options{Dir: filepath.Join(top, "pg"), Fast: true})
+	server, err := start(ctx, filepath.Join(top, "pg"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -56,4 +56,22 @@ func run(ctx context.Context, command []string) int {
 		return 1
 	}
 	return 0
+}
+
+// start starts PostgreSQL, fetching its programs once into the user's cache where the
+// machine has none and they may not be installed.
+func start(ctx context.Context, dir string) (*pgd.Server, error) {
+	server, err := pgd.Start(ctx, pgd.Options{Dir: dir, Fast: true})
+	if !errors.Is(err, pgd.ErrNoPostgres) {
+		return server, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, pgd.ErrNoPostgres
+	}
+	bin, err := pgd.Fetched(ctx, filepath.Join(cache, "latchkey"))
+	if err != nil {
+		return nil, err
+	}
+	return pgd.Start(ctx, pgd.Options{Dir: dir, Bin: bin, Fast: true})
 }

@@ -1,0 +1,42 @@
+// Package login is the command of the login service.
+package login
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"latchkey.dev/services/cmd/internal/serve"
+	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/host"
+	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/login"
+)
+
+// Command runs login.
+type Command struct {
+	serve.Common
+	Listen  string         `help:"Address of the public API and pages." env:"LATCHKEY_LOGIN_LISTEN" default:"127.0.0.1:8080"`
+	Origin  string         `help:"How browsers reach it, as https://login.example." env:"LATCHKEY_LOGIN_ORIGIN" required:""`
+	Metrics string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_LOGIN_METRICS_LISTEN" default:"127.0.0.1:0"`
+	Digits  int            `help:"Digits of a code, 6 to 8; the same for all services." env:"LATCHKEY_DIGITS" default:"6"`
+	Proxies []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For counts." env:"LATCHKEY_LOGIN_PROXIES"`
+}
+
+// Run runs it until ctx ends.
+func (c *Command) Run(ctx context.Context) error {
+	return c.Service(ctx, bus.Login, c.Listen, c.Metrics, func(h *host.Host, keys install.Folder) (serve.Opened, error) {
+		nonces, err1 := keys.NonceMAC()
+		index, err2 := keys.IndexMAC()
+		numbers, err3 := keys.NumberPublicKey()
+		wrap, err4 := keys.WrapPublicKey()
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			return serve.Opened{}, err
+		}
+		l, err := login.Open(h, login.Options{Origin: c.Origin, NonceMAC: nonces, IndexMAC: index, NumberKey: numbers, WrapKey: wrap, Digits: c.Digits, Proxies: c.Proxies})
+		if err != nil {
+			return serve.Opened{}, err
+		}
+		return serve.Opened{Ready: l.Ready, Handler: l.Handler()}, nil
+	})
+}

@@ -1,0 +1,35 @@
+// Command latchkey is a whole Latchkey in one binary, and the command line of operators
+// and auditors.
+package main
+
+import (
+	"latchkey.dev/services/cmd/internal/dispatcher"
+	"latchkey.dev/services/cmd/internal/login"
+	"latchkey.dev/services/cmd/internal/serve"
+	"latchkey.dev/services/cmd/internal/verifier"
+)
+
+// commands is the command line.
+type commands struct {
+	Up upCommand `cmd:"" help:"Run everything on this machine: a private PostgreSQL, an embedded bus, all services, simulated carriers."`
+
+	Login      login.Command      `cmd:"" help:"Run the login service." group:"One service alone"`
+	Dispatcher dispatcher.Command `cmd:"" help:"Run the dispatcher service." group:"One service alone"`
+	Verifier   verifier.Command   `cmd:"" help:"Run the verifier service." group:"One service alone"`
+	Carriers   carriersCommand    `cmd:"" help:"Run the simulated carriers and their phones." group:"One service alone"`
+
+	Keys      keysCommand      `cmd:"" help:"Make the key files that are missing." group:"Setting up"`
+	Migrate   migrateCommand   `cmd:"" help:"Bring the databases to this version's schema." group:"Setting up"`
+	Provision provisionCommand `cmd:"" help:"Make the stream and its consumers, and write down the softwares." group:"Setting up"`
+
+	Account  accountCommands  `cmd:"" help:"Open and list accounts." group:"Operating"`
+	Key      keyCommands      `cmd:"" help:"Give products keys to the API, and revoke them." group:"Operating"`
+	Member   memberCommands   `cmd:"" help:"Save people, through the API." group:"Operating"`
+	Software softwareCommands `cmd:"" help:"List what people sign in to." group:"Operating"`
+
+	Proof proofCommand `cmd:"" help:"Make a DPoP proof of a device's key, for curl." group:"Trying"`
+}
+
+func main() {
+	serve.Main("latchkey", "Latchkey, the second lock for logins: the device.", new(commands), "warn")
+}

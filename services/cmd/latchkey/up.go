@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"latchkey.dev/services/cmd/internal/serve"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/sms/carriers"
+	"latchkey.dev/services/up/local"
+)
+
+// upCommand is `latchkey up`.
+type upCommand struct {
+	serve.Common
+	Database
+	Listen  string `help:"Address of the sign-in pages and the public API." env:"LATCHKEY_LISTEN" default:"127.0.0.1:8080"`
+	Phones  string `name:"phones-listen" help:"Address of the phone page and the simulated carriers." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
+	Metrics string `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_METRICS_LISTEN" default:"127.0.0.1:8083"`
+	Origin  string `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
+	Config  string `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
+	Digits  int    `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
+}
+
+// Run runs it until ctx ends.
+func (c *upCommand) Run(ctx context.Context) error {
+	log := c.Logger()
+	slog.SetDefault(log)
+	admin, err := c.admin()
+	if err != nil {
+		return err
+	}
+	return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Phones: c.Phones, Metrics: c.Metrics,
+		Origin: c.Origin, Digits: c.Digits, Out: os.Stdout, Logger: log})
+}
+
+// Database names a PostgreSQL that runs, by an administrator's URL.
+type Database struct {
+	URL     string `name:"database-url" help:"Administrator's URL of a PostgreSQL that runs, where it holds no password." env:"LATCHKEY_DATABASE_URL"`
+	URLFile string `name:"database-url-file" help:"File that holds it." env:"LATCHKEY_DATABASE_URL_FILE" type:"path"`
+}
+
+func (d Database) admin() (secret.String, error) {
+	if d.URLFile != "" {
+		return secret.FromFile(d.URLFile)
+	}
+	return secret.New(d.URL), nil
+}
+
+// carriersCommand is `latchkey carriers`.
+type carriersCommand struct {
+	serve.Common
+	Listen string `help:"Address of the phone page and both carriers' APIs." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
+}
+
+// Run runs them until ctx ends.
+func (c *carriersCommand) Run(ctx context.Context) error {
+	s := carriers.New(carriers.Options{})
+	defer s.Close()
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("the carriers cannot listen: %w", err)
+	}
+	fmt.Printf("phones and carriers: http://%s/\n", l.Addr())
+	return run.All(ctx, run.Component{Name: "carriers", Run: (&web.Server{Name: "carriers", Listener: l, Handler: s.Handler(), Logger: c.Logger()}).Run})
+}

@@ -1,0 +1,60 @@
+// Package configured makes the senders that an installation's configuration names.
+package configured
+
+import (
+	"errors"
+	"fmt"
+
+	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/sms"
+	"latchkey.dev/services/sms/twilio"
+	"latchkey.dev/services/sms/vonage"
+)
+
+// Providers returns the configured providers in their order, or everything that is wrong
+// with them at once. receiptKey makes the tokens of the addresses that they report to.
+func Providers(c config.File, receiptKey secret.String) ([]sms.Provider, error) {
+	callback := sms.Callback{Base: c.Receipts, Key: receiptKey}
+	var all []sms.Provider
+	var errs []error
+	for _, p := range c.Providers {
+		made, err := provider(p, callback)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("provider %s: %w", p.Name, err))
+			continue
+		}
+		all = append(all, made)
+	}
+	if len(c.Providers) == 0 {
+		errs = append(errs, errors.New("no provider is configured: without one no text can be sent"))
+	}
+	return all, errors.Join(errs...)
+}
+
+func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
+	switch p.Kind {
+	case "vonage":
+		apiSecret, err := secret.FromFile(p.APISecretFile)
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		s, err := vonage.New(vonage.Options{Name: p.Name, APIKey: p.APIKey, APISecret: apiSecret, From: p.From, BaseURL: p.BaseURL, Receipts: callback})
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
+	case "twilio":
+		token, err := secret.FromFile(p.AuthTokenFile)
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		s, err := twilio.New(twilio.Options{Name: p.Name, AccountSID: p.AccountSID, AuthToken: token, From: p.From,
+			MessagingServiceSID: p.MessagingServiceSID, BaseURL: p.BaseURL, Receipts: callback})
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
+	}
+	return sms.Provider{}, fmt.Errorf("there is no kind %q", p.Kind)
+}

@@ -1,0 +1,215 @@
+// Package local is a whole Latchkey on one machine, with nothing around it: a private
+// PostgreSQL, an embedded bus, all services, two simulated carriers and their phones.
+// It is what `make run` starts.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/internal/natsd"
+	"latchkey.dev/services/internal/obs"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/sms/carriers"
+	"latchkey.dev/services/up"
+)
+
+// Options say where it lives. All are required but DatabaseURL, Origin, Config and Digits.
+type Options struct {
+	Data        string        // folder of everything that is kept
+	DatabaseURL secret.String // of an administrator of a PostgreSQL that runs; a private one is started if empty
+	Config      string        // file of softwares and providers; <Data>/latchkey.yaml if empty, and none if that is absent
+
+	Public, Phones, Metrics string // addresses to listen on, as 127.0.0.1:8080
+	Origin                  string // how browsers reach Public; http://<Public> if empty
+	Digits                  int    // of a code: six if zero
+
+	Out    io.Writer // gets the lines for the person who started it
+	Logger *slog.Logger
+}
+
+// Local is a running one.
+type Local struct {
+	o       Options
+	keys    install.Folder
+	config  config.File
+	url     string // of the public address
+	phones  *carriers.Simulator
+	k       *up.Latchkey
+	parts   []run.Component
+	closers []func()
+}
+
+// Run starts everything, tells where it is, and returns when ctx has ended and all of it
+// has stopped, or when a part failed.
+func Run(ctx context.Context, o Options) (err error) {
+	l := &Local{o: o}
+	defer l.close()
+	listeners, err := l.listen()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := l.start(ctx, listeners); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- run.All(running, l.parts...) }()
+	err = l.ready(running, ended)
+	if err == nil {
+		err = l.seed(running)
+	}
+	if err == nil {
+		l.tell(time.Since(begun))
+		return <-ended
+	}
+	stop()
+	if failed := <-ended; failed != nil {
+		err = failed // a part that ended is why the others were not ready
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// listeners are opened before anything is started: a port that is taken is told at once.
+type listeners struct{ public, phones, metrics net.Listener }
+
+func (l *Local) listen() (ls listeners, err error) {
+	for _, a := range []struct {
+		address, name string
+		into          *net.Listener
+	}{{l.o.Public, "LISTEN", &ls.public}, {l.o.Phones, "PHONES_LISTEN", &ls.phones}, {l.o.Metrics, "METRICS_LISTEN", &ls.metrics}} {
+		*a.into, err = net.Listen("tcp", a.address)
+		if err != nil {
+			return ls, fmt.Errorf("%s cannot be listened on, perhaps since another Latchkey runs: stop it, or set LATCHKEY_%s to another address (%w)", a.address, a.name, err)
+		}
+		l.closers = append(l.closers, func() { (*a.into).Close() })
+	}
+	l.url = "http://" + ls.public.Addr().String()
+	if l.o.Origin == "" {
+		l.o.Origin = l.url
+	}
+	return ls, nil
+}
+
+func (l *Local) start(ctx context.Context, ls listeners) error {
+	// PostgreSQL's own user passes through the folder to its own where we are root.
+	if err := os.MkdirAll(l.o.Data, 0o711); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	var err error
+	if l.keys, err = install.Make(filepath.Join(l.o.Data, "keys"), bus.Services(), bus.NewSeed, bus.PublicKey); err != nil {
+		return err
+	}
+	if err := errors.Join(l.startPostgres(ctx), l.startBus(ctx), l.startCarriers(ls)); err != nil {
+		return err
+	}
+	return l.startServices(ctx, ls)
+}
+
+// startBus starts the embedded server and makes the stream.
+func (l *Local) startBus(ctx context.Context) error {
+	var users []natsd.User
+	for _, s := range bus.Services() {
+		key, err := l.keys.BusPublicKey(s)
+		if err != nil {
+			return err
+		}
+		users = append(users, natsd.User{PublicKey: key, Rights: bus.Rights(s)})
+	}
+	srv, err := natsd.Start(natsd.Options{Dir: filepath.Join(l.o.Data, "bus"), Port: -1, Users: users, Logger: l.o.Logger})
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, srv.Shutdown)
+	if err := l.keys.SetBusURL(srv.ClientURL()); err != nil {
+		return err
+	}
+	seed, err := l.keys.BusSeed(bus.Provisioner)
+	if err != nil {
+		return err
+	}
+	conn, err := bus.Connect(ctx, bus.Options{URL: srv.ClientURL(), NKeySeed: seed, Service: bus.Provisioner, Logger: l.o.Logger})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return bus.Provision(ctx, conn, bus.Config{})
+}
+
+// startServices opens all services on what was started.
+func (l *Local) startServices(ctx context.Context, ls listeners) error {
+	o, err := Services(l.keys, l.config, l.o.Origin, l.o.Digits)
+	if err != nil {
+		return err
+	}
+	o.Public, o.Registry, o.Logger = ls.public, obs.NewRegistry(), l.o.Logger
+	if l.k, err = up.New(ctx, o); err != nil {
+		return err
+	}
+	if err := l.k.Console.SetSoftwares(ctx, l.config.Softwares); err != nil {
+		return err
+	}
+	server := func(name string, s *web.Server) { l.parts = append(l.parts, run.Component{Name: name, Run: s.Run}) }
+	l.parts = append(l.parts, run.Component{Name: "services", Run: l.k.Run})
+	server("phones", &web.Server{Name: "phones", Listener: ls.phones, Handler: l.phones.Handler(), Logger: l.o.Logger})
+	server("metrics", &web.Server{Name: "metrics", Listener: ls.metrics, Handler: obs.Handler(o.Registry, l.k.Ready, l.o.Logger), Logger: l.o.Logger})
+	return nil
+}
+
+// ready waits until every service can do its work.
+func (l *Local) ready(ctx context.Context, ended chan error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(time.Minute)
+	defer limit.Stop()
+	for {
+		err := l.k.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case failed := <-ended:
+			ended <- failed
+			return errors.New("a part ended before all were ready")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			return fmt.Errorf("not ready after a minute: %w", err)
+		}
+	}
+}
+
+// close lets go of what was started, the last first.
+func (l *Local) close() {
+	for i := len(l.closers) - 1; i >= 0; i-- {
+		l.closers[i]()
+	}
+}
+
+// host is the host of an address, without its port.
+func host(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || net.ParseIP(u.Hostname()) != nil || u.Hostname() == "" {
+		return "localhost" // an autofill line names a host, never an address
+	}
+	return u.Hostname()
+}

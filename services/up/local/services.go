@@ -1,0 +1,62 @@
+package local
+
+import (
+	"errors"
+
+	"latchkey.dev/services/dispatcher"
+	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/login"
+	"latchkey.dev/services/sms/configured"
+	"latchkey.dev/services/up"
+	"latchkey.dev/services/verifier"
+)
+
+// Services returns the options of all services of an installation, from its key folder
+// and its configuration. Listener, registry and logger are the caller's to set.
+func Services(keys install.Folder, c config.File, origin string, digits int) (up.Options, error) {
+	var errs []error
+	o := up.Options{
+		Login:      login.Options{Origin: origin, Digits: digits},
+		Dispatcher: dispatcher.Options{Digits: digits},
+		Verifier:   verifier.Options{Digits: digits},
+	}
+	read := func(err error) { errs = append(errs, err) }
+	url := func(of func(string) (secret.String, error)) func(string) secret.String {
+		return func(service string) secret.String {
+			u, err := of(service)
+			if err != nil {
+				read(err)
+			}
+			return u
+		}
+	}
+	// Read now, so that everything that is missing is told at once.
+	main, key, seed := map[string]secret.String{}, map[string]secret.String{}, map[string]secret.String{}
+	for _, s := range up.Services {
+		main[s], key[s], seed[s] = url(keys.MainURL)(s), url(keys.KeysURL)(s), url(keys.BusSeed)(s)
+	}
+	from := func(m map[string]secret.String) func(string) secret.String {
+		return func(s string) secret.String { return m[s] }
+	}
+	o.MainURL, o.KeysURL, o.Seed = from(main), from(key), from(seed)
+	var err error
+	o.BusURL, err = keys.BusURL()
+	read(err)
+	o.Login.NonceMAC, err = keys.NonceMAC()
+	read(err)
+	o.Login.IndexMAC, err = keys.IndexMAC()
+	read(err)
+	o.Login.NumberKey, err = keys.NumberPublicKey()
+	read(err)
+	o.Login.WrapKey, err = keys.WrapPublicKey()
+	read(err)
+	o.Dispatcher.NumberKey, err = keys.NumberKey()
+	read(err)
+	receiptKey, err := keys.ReceiptKey()
+	read(err)
+	o.Dispatcher.Providers, err = configured.Providers(c, receiptKey)
+	read(err)
+	return o, errors.Join(errs...)
+}
