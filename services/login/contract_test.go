@@ -92,7 +92,7 @@ var pathID = regexp.MustCompile(`[0-9a-fA-F-]{36}`)
 
 // ServeHTTP serves a request of the API and checks the answer; and the request too, if it was accepted.
 func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := pathID.ReplaceAllString(r.URL.Path, "{id}")
+	path := pathID.ReplaceAllString(r.URL.EscapedPath(), "{id}")
 	item := c.doc.Paths.Value(path)
 	if item == nil || item.GetOperation(r.Method) == nil {
 		c.next.ServeHTTP(w, r)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/web"
 )
 
 // Bus is what login needs of the bus. It may be down at any time.
@@ -159,7 +161,20 @@ func (l *Login) Ready(ctx context.Context) error {
 func (l *Login) Handler() http.Handler {
 	mux := http.NewServeMux()
 	l.routes(mux)
-	return mux
+	return exact(mux)
+}
+
+// exact finds nothing at addresses that a ServeMux would redirect to their clean form:
+// an API has one address for one thing, and a proof is for that one.
+func exact(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.Path
+		if clean := path.Clean(p); p != clean && p != clean+"/" || p == "" || p[0] != '/' {
+			web.NotFound.Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // cached keeps a value read from the database for a short life, and the old value

@@ -26,6 +26,7 @@ import (
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/storetest"
+	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/login"
 )
 
@@ -65,6 +66,7 @@ type house struct {
 	account  uuid.UUID
 	apiKey   string
 	contract *contract // all traffic passes through it
+	known    string    // what was written by the last look, "" for not known
 }
 
 func newMAC(t *testing.T) tink.MAC {
@@ -103,7 +105,7 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 		t.Fatal(err)
 	}
 	h.contract = underContract(t, h.login.Handler())
-	server.Config.Handler = h.contract
+	server.Config.Handler, server.Config.MaxHeaderBytes = h.contract, web.MaxHeader
 	server.Start()
 	t.Cleanup(server.Close)
 	h.url = origin

@@ -182,7 +182,7 @@ func (l *Login) postDeviceCheck(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if in.Address != "" {
-		if q.address, err = netip.ParseAddr(in.Address); err != nil {
+		if q.address, err = netip.ParseAddr(in.Address); err != nil || q.address.Zone() != "" {
 			return web.NewProblem(http.StatusBadRequest, "bad-address", "Bad address", "The address is no IP address.")
 		}
 	}

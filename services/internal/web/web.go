@@ -17,8 +17,12 @@ import (
 	"time"
 )
 
-// MaxBody is the largest request body that ReadJSON reads, in bytes.
-const MaxBody = 16 << 10
+const (
+	// MaxBody is the largest request body that ReadJSON reads, in bytes.
+	MaxBody = 16 << 10
+	// MaxHeader is how much of a request may come before its body, in bytes.
+	MaxHeader = 32 << 10
+)
 
 // Problem is an RFC 9457 problem document, and an error.
 type Problem struct {
@@ -129,10 +133,9 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.Write(w)
 		return
 	}
-	if r.Context().Err() != nil {
-		return // the client went away
+	if r.Context().Err() == nil { // else the client went away, and nobody is to be woken
+		h.Logger.Error("request failed", "route", r.Pattern, "error", err)
 	}
-	h.Logger.Error("request failed", "route", r.Pattern, "error", err)
 	Unavailable.Write(w)
 }
 
@@ -178,7 +181,7 @@ type Server struct {
 func (s *Server) Run(ctx context.Context) error {
 	srv := &http.Server{
 		Handler: s.Handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: MaxHeader, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(s.Listener) }()
