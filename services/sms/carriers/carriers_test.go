@@ -2,8 +2,15 @@ package carriers_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +71,171 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestALineRefusesConnectionsWhileDown(t *testing.T) {
+	t.Parallel()
+	s := carriers.New(carriers.Options{})
+	t.Cleanup(s.Close)
+	address, err := s.Listen(carriers.Vonage, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Listen(carriers.Vonage, "127.0.0.1:0"); err == nil {
+		t.Error("a second line was opened")
+	}
+	if _, err := s.Listen("acme", "127.0.0.1:0"); err == nil {
+		t.Error("a line was opened for a carrier that there is not")
+	}
+	if _, err := s.Listen(carriers.Twilio, address); err == nil {
+		t.Error("two lines have one address")
+	}
+	for range 3 {
+		if err := s.Behave(carriers.Vonage, carriers.Behaviour{Mode: carriers.Down}); err != nil {
+			t.Fatal(err)
+		}
+		if conn, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("Dial = %v, %v while down, want a refused connection", conn, err)
+		}
+		if err := s.Behave(carriers.Vonage, carriers.Behaviour{}); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, "http://"+address, "447700900001", "up again")
+	}
+	if err := s.Behave(carriers.Vonage, carriers.Behaviour{Mode: carriers.Down}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, "http://"+address, "447700900001", "up by a reset")
+	s.Close()
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("the line is open after Close")
+	}
+}
+
+func TestALineOpensShutWhereTheCarrierIsDown(t *testing.T) {
+	t.Parallel()
+	s := carriers.New(carriers.Options{})
+	t.Cleanup(s.Close)
+	if err := s.Behave(carriers.Twilio, carriers.Behaviour{Mode: carriers.Down}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := s.Listen(carriers.Twilio, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("Dial = %v, want a refused connection", err)
+	}
+}
+
+func TestADownCarrierDropsConnectionsOfTheOnePort(t *testing.T) {
+	t.Parallel()
+	s, base := start(t, carriers.Options{})
+	if err := s.Behave(carriers.Vonage, carriers.Behaviour{Mode: carriers.Down}); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := http.PostForm(base+"/sms/json", vonageForm(nil)); err == nil {
+		res.Body.Close()
+		t.Errorf("a carrier that is down answers %d", res.StatusCode)
+	}
+	if status, _ := call(t, "GET", base+"/control/carriers", ""); status != http.StatusOK {
+		t.Error("the control API is down with it")
+	}
+}
+
+func TestBehaviourForAPartOfTheRequests(t *testing.T) {
+	t.Parallel()
+	s, base := start(t, carriers.Options{})
+	refused := func(n int, b carriers.Behaviour) (all []int) {
+		t.Helper()
+		if err := s.Behave(carriers.Vonage, b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if _, _, body := ask(t, base+"/sms/json", "", "", vonageForm(nil)); !strings.Contains(string(body), `"status":"0"`) {
+				all = append(all, i)
+			}
+		}
+		return all
+	}
+	if got := refused(4, carriers.Behaviour{Mode: carriers.Refuse, Code: "5", Next: 2}); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("the next 2 of 4: %v were refused", got)
+	}
+	some := carriers.Behaviour{Mode: carriers.Refuse, Code: "5", Fraction: 0.3, Seed: 7}
+	first := refused(100, some)
+	if n := len(first); n < 15 || n > 45 {
+		t.Errorf("three in ten: %d of 100 were refused", n)
+	}
+	if again := refused(100, some); !slices.Equal(first, again) {
+		t.Error("the same seed draws other requests")
+	}
+	if got := refused(5, carriers.Behaviour{Mode: carriers.Throttle, Rate: 2.5e-3}); !slices.Equal(got, []int{1, 2, 3, 4}) {
+		t.Errorf("throttled: %v were refused, want all but the first", got)
+	}
+	if got := refused(3, carriers.Behaviour{Mode: carriers.Throttle}); len(got) != 3 {
+		t.Errorf("throttled to nothing: %v were refused", got)
+	}
+}
+
+func TestReceiptsComeAgainAsTheVendorsDo(t *testing.T) {
+	t.Parallel()
+	for _, c := range carriers.Carriers {
+		t.Run(string(c), func(t *testing.T) {
+			t.Parallel()
+			_, base := start(t, carriers.Options{})
+			got := make(chan string, 9)
+			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				w.WriteHeader(http.StatusServiceUnavailable)
+				got <- string(body)
+			}))
+			t.Cleanup(receiver.Close)
+			a := adapters(t, base, sms.Callback{Base: receiver.URL, Key: secret.New("0123456789abcdef")})[c]
+			if out := a.Send(t.Context(), message(t, number, "1234")); out.Ending != sms.Accepted {
+				t.Fatalf("Send = %+v", out)
+			}
+			var two [2]string
+			for i := range two {
+				select {
+				case two[i] = <-got:
+				case <-within(t, 20*time.Second).Done():
+					t.Fatal("a receipt did not come")
+				}
+			}
+			// Vonage sends the one again that was not taken; Twilio goes on to the next.
+			if again := two[0] == two[1]; again != (c == carriers.Vonage) {
+				t.Errorf("the receipts were %q", two)
+			}
+		})
+	}
+}
+
+func TestCloseEndsWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	s, base := start(t, carriers.Options{})
+	if err := s.Behave(carriers.Vonage, carriers.Behaviour{Mode: carriers.HangAfterAccept, ReceiptDelayMS: 600_000}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Behave(carriers.Twilio, carriers.Behaviour{DelayMS: 600_000}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		http.PostForm(base+"/sms/json", vonageForm(map[string][]string{"callback": {base + "/nobody"}, "status-report-req": {"true"}}))
+	})
+	all.Go(func() {
+		ask(t, base+twilioPath, carriers.DemoTwilioSID, carriers.DemoTwilioToken, twilioForm(nil))
+	})
+	all.Go(func() { call(t, "GET", base+"/control/texts/+447700900009/1?wait=60", "") })
+	if _, err := s.WaitText(within(t, 20*time.Second), "+447700900000", 1); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s.Close() // again is safe
+	all.Wait()
 }
 
 func TestTextsReachThePhoneAndReceiptsComeBack(t *testing.T) {
