@@ -83,6 +83,9 @@ func hold(t *testing.T, at string, got, example any, forms map[string]string) {
 	}
 }
 
+// fresh keeps no connections, which a carrier that goes down would cut.
+var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // ask posts a form as an SDK does.
 func ask(t *testing.T, address, user, password string, form url.Values) (status int, kind string, body []byte) {
 	t.Helper()
@@ -94,7 +97,7 @@ func ask(t *testing.T, address, user, password string, form url.Values) (status 
 	if user != "" {
 		r.SetBasicAuth(user, password)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := fresh.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
