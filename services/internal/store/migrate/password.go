@@ -21,7 +21,9 @@ const scramIterations = 4096
 // SetPassword gives the role of a service its password. The server gets the verifier of
 // SCRAM-SHA-256 alone (RFC 5802 section 3), so that no log of statements can hold the password.
 func SetPassword(ctx context.Context, admin secret.String, service string, password secret.String) error {
-	verifier, err := scram(password)
+	salt := make([]byte, 16)
+	rand.Read(salt)
+	verifier, err := scram(password, salt)
 	if err != nil {
 		return fmt.Errorf("setting the password of role latchkey_%s: %w", service, err)
 	}
@@ -41,9 +43,7 @@ func SetPassword(ctx context.Context, admin secret.String, service string, passw
 	return nil
 }
 
-func scram(password secret.String) (string, error) {
-	salt := make([]byte, 16)
-	rand.Read(salt)
+func scram(password secret.String, salt []byte) (string, error) {
 	salted, err := pbkdf2.Key(sha256.New, password.Reveal(), salt, scramIterations, sha256.Size)
 	if err != nil {
 		return "", err

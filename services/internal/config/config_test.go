@@ -1,0 +1,65 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"latchkey.dev/services/internal/config"
+)
+
+func TestParseReadsAWholeFile(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse([]byte(`
+softwares:
+  - {id: web, kind: web, name: Maple, autofill_host: login.maple.example, addresses: ['https://app.maple.example/sign-in']}
+  - {id: mobile, kind: mobile, name: Maple, app_hash: FA+9qCX9VSu}
+providers:
+  - {name: first, kind: vonage, api_key: abcd1234, api_secret_file: /etc/a, from: Maple}
+  - {name: second, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: /etc/b, messaging_service_sid: MG00000000000000000000000000000001}
+receipts: https://login.maple.example/receipts
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Softwares) != 2 || c.Softwares[0].Addresses[0] != "https://app.maple.example/sign-in" || c.Softwares[1].AppHash != "FA+9qCX9VSu" {
+		t.Errorf("softwares: %+v", c.Softwares)
+	}
+	if len(c.Providers) != 2 || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" {
+		t.Errorf("providers: %+v", c.Providers)
+	}
+	if c, err := config.Parse(nil); err != nil || len(c.Providers) != 0 {
+		t.Errorf("an empty file: %+v, %v", c, err)
+	}
+}
+
+// Everything that is wrong is told at once, by its place.
+func TestParseTellsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := config.Parse([]byte(`
+softwares:
+  - {id: Web, kind: desktop, name: "名", autofill_host: "https://x", app_hash: short}
+  - {id: a, kind: web, name: A, addresses: ["ftp://x", "https://ok.example/in"]}
+  - {id: a, kind: web, name: A}
+providers:
+  - {name: "", kind: pigeon}
+  - {name: v, kind: vonage}
+  - {name: v, kind: twilio, account_sid: AC1, auth_token_file: f, from: "+1", messaging_service_sid: MG1}
+receipts: https://x.example/elsewhere?q
+`))
+	if err == nil {
+		t.Fatal("nothing is wrong")
+	}
+	for _, want := range []string{"softwares[0].id", "softwares[0].kind", "softwares[0].name", "softwares[0].autofill_host", "softwares[0].app_hash",
+		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
+		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "receipts:"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not among the faults:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "addresses[1]") {
+		t.Errorf("a good address is among the faults:\n%v", err)
+	}
+	if _, err := config.Parse([]byte("providrs: []")); err == nil || !strings.Contains(err.Error(), "providrs") {
+		t.Errorf("a misspelt field: %v", err)
+	}
+}
