@@ -1,0 +1,32 @@
+// Package services holds no code: it is the map of what runs, and its test says who may
+// import whom.
+//
+// Read from the top; imports point down.
+//
+//	cmd/           the programs: one a service, and latchkey, which is all of them and the command line
+//	example        a product with its own passwords, on the public API alone
+//	e2e            the whole system in tests
+//	up             every service in one process; up/local brings database and bus with it
+//
+//	login          signs people in: passwords, proofs of devices, challenges, the pages
+//	dispatcher     sends the texts: claims, codes, providers, receipts
+//	verifier       judges typed codes and registers devices
+//	auditor        orders every event and proves the order
+//	console        what owners, operators and auditors see and do
+//
+//	sms            the seam to the companies that carry texts
+//	sms/vonage     one of them, by its SDK; sms/twilio the other; sms/wire what both stand on
+//	sms/configured makes the providers that a configuration names
+//	sms/carriers   simulated carriers that speak the vendors' protocols, with a page of the phones
+//	sms/smstest    holds every provider to the promises of the seam
+//
+//	internal/      machinery without business words: the bus, the database, batches, proofs, pages
+//
+//	event          what services tell each other
+//	code           the digits, and the text that carries them
+//	device         what a device is, and when it is another
+//	phone          telephone numbers
+//
+// Services never import each other: what they say to each other is an event. The last
+// four, the domain, are pure: they do no I/O and know of nothing above them.
+package services
