@@ -3,6 +3,7 @@ package device
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mileusna/useragent"
 )
@@ -41,7 +42,7 @@ func FromHeaders(h Headers) Facets {
 		ua = ua[:maxHeader]
 	}
 	p := useragent.Parse(ua)
-	return Facets{Browser: family(p.Name), BrowserMajor: major(p.Version), OS: p.OS, OSMajor: major(p.OSVersion)}
+	return Facets{Browser: family(p.Name), BrowserMajor: major(p.Version), OS: name(p.OS), OSMajor: major(p.OSVersion)}
 }
 
 // fromHints reads the brand list of Sec-CH-UA (a structured field list: wicg.github.io/ua-client-hints).
@@ -50,33 +51,47 @@ func fromHints(h Headers) (Facets, bool) {
 	if len(h.Brands) > maxHeader || len(platform) > 64 || platform == "" || h.Brands == "" || h.PlatformVersion == "" {
 		return Facets{}, false
 	}
-	f := Facets{OS: platform, OSMajor: major(strings.Trim(h.PlatformVersion, `"`)), Hints: true}
+	f := Facets{OS: name(platform), OSMajor: major(strings.Trim(h.PlatformVersion, `"`)), Hints: true}
 	for brand := range strings.SplitSeq(h.Brands, ",") {
-		name, version, ok := strings.Cut(strings.TrimSpace(brand), ";v=")
-		name = strings.Trim(name, `"`)
-		if !ok || strings.ContainsAny(name, "()/:;_?.") || strings.Contains(name, "Not") {
+		who, version, ok := strings.Cut(strings.TrimSpace(brand), ";v=")
+		who = strings.Trim(who, `"`)
+		if !ok || strings.ContainsAny(who, "()/:;_?.") || strings.Contains(who, "Not") {
 			continue // a made-up brand, there so that nobody relies on the list's order
 		}
 		// Chromium names itself beside the browser that is made of it; the browser counts.
 		if f.Browser == "" || f.Browser == "Chromium" {
-			f.Browser, f.BrowserMajor = family(name), major(strings.Trim(version, `"`))
+			f.Browser, f.BrowserMajor = family(who), major(strings.Trim(version, `"`))
 		}
 	}
 	return f, f.Browser != ""
 }
 
 // family gives the names of one browser one name.
-func family(name string) string {
-	switch name {
+func family(who string) string {
+	switch who {
 	case "Google Chrome", "Chrome", "Headless Chrome":
 		return "Chrome"
 	case "Microsoft Edge", "Edge":
 		return "Edge"
 	}
-	if len(name) > 64 {
-		return name[:64]
+	return name(who)
+}
+
+// maxName bounds the name of a browser or a system, in bytes.
+const maxName = 64
+
+// name cuts a name to its bound, between characters, and leaves out what JSON or the
+// database could not keep: what is kept must be what is compared later.
+func name(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
+	if len(s) <= maxName {
+		return s
 	}
-	return name
+	end := maxName
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }
 
 func major(version string) int {
@@ -144,7 +159,7 @@ func abs(n int) int { return max(n, -n) }
 // Bounded returns facets that a client told of itself, with names and numbers cut to
 // what any real browser or system has.
 func (f Facets) Bounded() Facets {
-	f.Browser, f.OS = f.Browser[:min(len(f.Browser), 64)], f.OS[:min(len(f.OS), 64)]
+	f.Browser, f.OS = name(f.Browser), name(f.OS)
 	f.BrowserMajor, f.OSMajor = min(max(f.BrowserMajor, 0), 1_000_000), min(max(f.OSMajor, 0), 1_000_000)
 	return f
 }

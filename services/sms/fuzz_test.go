@@ -1,0 +1,32 @@
+package sms_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/sms"
+)
+
+// FuzzAttempt holds that no path but the one that was given out names its attempt.
+func FuzzAttempt(f *testing.F) {
+	attempt := uuid.New()
+	c := sms.Callback{Base: "https://receipts.example", Key: secret.New("0123456789abcdef")}
+	good := strings.TrimPrefix(c.URL("vonage", attempt), c.Base)
+	for _, path := range []string{good, good + "/", "/" + good, strings.ToUpper(good), good[:len(good)-1], "/vonage//", "///", ""} {
+		f.Add("vonage", path)
+	}
+	f.Add("twilio", good)
+	f.Fuzz(func(t *testing.T, provider, path string) {
+		got, err := c.Attempt(provider, path)
+		switch {
+		case err != nil && !errors.Is(err, sms.ErrForged):
+			t.Errorf("Attempt = %v, want ErrForged", err)
+		case err == nil && (got != attempt || provider != "vonage" || len(path) < len(good) || !strings.EqualFold(path[len(path)-len(good):], good)):
+			t.Errorf("%q of %q passed for %s", path, provider, got)
+		}
+	})
+}
