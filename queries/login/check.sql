@@ -42,3 +42,7 @@ WHERE d.id = q.id AND d.revoked_at IS NULL;
 
 -- name: UsedProofClear :exec
 SELECT used_proof_clear(@slot_seconds::integer);
+
+-- name: ClockRead :one
+-- The clock that empties used_proof, and that nonces are therefore dated by.
+SELECT clock_timestamp()::timestamptz AS now;

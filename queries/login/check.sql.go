@@ -7,6 +7,7 @@ package login
 
 import (
 	"context"
+	"time"
 )
 
 const checkRead = `-- name: CheckRead :many
@@ -116,6 +117,18 @@ func (q *Queries) CheckRead(ctx context.Context, arg CheckReadParams) ([]CheckRe
 		return nil, err
 	}
 	return items, nil
+}
+
+const clockRead = `-- name: ClockRead :one
+SELECT clock_timestamp()::timestamptz AS now
+`
+
+// The clock that empties used_proof, and that nonces are therefore dated by.
+func (q *Queries) ClockRead(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, clockRead)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
 }
 
 const deviceSee = `-- name: DeviceSee :exec

@@ -18,7 +18,7 @@ SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, 
 FROM member WHERE id = @id;
 
 -- name: AccountRead :one
-SELECT id, kind, country FROM account WHERE id = @id;
+SELECT id, kind, country, contact FROM account WHERE id = @id;
 
 -- name: MemberInsert :one
 -- Makes a member, or finds that it exists.

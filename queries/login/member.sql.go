@@ -27,19 +27,25 @@ func (q *Queries) APIKeyRead(ctx context.Context, keyDigest []byte) (APIKeyReadR
 }
 
 const accountRead = `-- name: AccountRead :one
-SELECT id, kind, country FROM account WHERE id = $1
+SELECT id, kind, country, contact FROM account WHERE id = $1
 `
 
 type AccountReadRow struct {
 	ID      [16]byte
 	Kind    string
 	Country string
+	Contact string
 }
 
 func (q *Queries) AccountRead(ctx context.Context, id [16]byte) (AccountReadRow, error) {
 	row := q.db.QueryRow(ctx, accountRead, id)
 	var i AccountReadRow
-	err := row.Scan(&i.ID, &i.Kind, &i.Country)
+	err := row.Scan(
+		&i.ID,
+		&i.Kind,
+		&i.Country,
+		&i.Contact,
+	)
 	return i, err
 }
 

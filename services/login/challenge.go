@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -165,6 +166,23 @@ func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := l.another(r.Context(), row, once); err != nil {
+		return err
+	}
+	fresh, err := l.states.Do(r.Context(), row.ID)
+	if err != nil || fresh == nil {
+		return fmt.Errorf("reading a challenge: %w", err)
+	}
+	a, err := seen(fresh)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusAccepted, a)
+	return nil
+}
+
+// another asks for another text, if it is time for one.
+func (l *Login) another(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce) error {
 	if row.EndReason != "" {
 		return web.NewProblem(http.StatusConflict, "challenge-ended", "This request has ended", "Sign in again to get a new code.")
 	}
@@ -176,10 +194,10 @@ func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := l.use(r.Context(), once); err != nil {
+	if err := l.use(ctx, once); err != nil {
 		return err
 	}
-	made, err := l.q.TextRequestInsert(r.Context(), queries.TextRequestInsertParams{ChallengeID: row.ID, AfterRequest: int16(row.Requests),
+	made, err := l.q.TextRequestInsert(ctx, queries.TextRequestInsertParams{ChallengeID: row.ID, AfterRequest: int16(row.Requests),
 		StepSeconds: int32(textSteps[row.Requests-1] / time.Second), EventID: e.ID, AccountID: row.AccountID, EventBody: e.Body})
 	if err != nil {
 		return fmt.Errorf("asking for a text: %w", err)
@@ -189,15 +207,6 @@ func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
 		return web.NewProblem(http.StatusTooManyRequests, "too-soon", "Too soon", "A text is on its way. Another can be sent in a moment.").After(wait)
 	}
 	l.o.Bus.Publish(e, "")
-	fresh, err := l.states.Do(r.Context(), row.ID)
-	if err != nil || fresh == nil {
-		return fmt.Errorf("reading a challenge: %w", err)
-	}
-	a, err := seen(fresh)
-	if err != nil {
-		return err
-	}
-	web.WriteJSON(w, http.StatusAccepted, a)
 	return nil
 }
 
@@ -226,7 +235,7 @@ func (l *Login) postTicket(w http.ResponseWriter, r *http.Request) error {
 	if err := l.use(r.Context(), once); err != nil {
 		return err
 	}
-	ticket, err := l.nonces.Sign("ticket", row.ID[:], l.o.Now())
+	ticket, err := l.nonces.Sign("ticket", row.ID[:], l.now())
 	if err != nil {
 		return err
 	}
@@ -237,11 +246,17 @@ func (l *Login) postTicket(w http.ResponseWriter, r *http.Request) error {
 // streamEvery is how often a stream looks; all streams of an instance share one query.
 const streamEvery = 500 * time.Millisecond
 
+// streamAlive is how often a stream says that it is still there, for proxies that close what is silent.
+const streamAlive = 15 * time.Second
+
 // getEvents streams the challenge's state as server-sent events whenever it changes,
 // until it ends or expires.
 func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r)
 	if err != nil {
+		return err
+	}
+	if err := l.timed(r.Context()); err != nil {
 		return err
 	}
 	ticket := r.URL.Query().Get("ticket")
@@ -254,11 +269,18 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would gather it
 	flush := http.NewResponseController(w)
+	// The server's limit for reading a request would end the stream with it.
+	if err := flush.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("opening a stream: %w", err)
+	}
 	tick := time.NewTicker(streamEvery)
 	defer tick.Stop()
 	deadline := time.NewTimer(11 * time.Minute)
 	defer deadline.Stop()
+	alive := time.NewTicker(streamAlive)
+	defer alive.Stop()
 	for last := []byte(nil); ; {
 		row, err := l.states.Do(r.Context(), id)
 		if err == nil && row != nil {
@@ -284,6 +306,11 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 		}
 		select {
 		case <-tick.C:
+		case <-alive.C:
+			if _, err := io.WriteString(w, ": still here\n\n"); err != nil {
+				return nil
+			}
+			flush.Flush()
 		case <-r.Context().Done():
 			return nil
 		case <-l.stopped:

@@ -19,11 +19,12 @@ import (
 	"latchkey.dev/services/internal/web"
 )
 
-// verdictWait is how long a typed code waits for its verdict before the answer is "not yet".
-const verdictWait = 2 * time.Second
-
-// looks are when login looks for a verdict by itself, should the wake-up be lost.
-var looks = []time.Duration{400 * time.Millisecond, time.Second, verdictWait}
+// When login looks for a verdict by itself, should the wake-up be lost; after the last
+// look the answer is "not yet". A page waits longer than a program: it would only wait again.
+var (
+	looks     = []time.Duration{400 * time.Millisecond, time.Second, 2 * time.Second}
+	pageLooks = []time.Duration{400 * time.Millisecond, time.Second, 2 * time.Second, 3500 * time.Millisecond, 5 * time.Second, 7 * time.Second, 10 * time.Second}
+)
 
 func (l *Login) loadSealer(ctx context.Context) (*seal.EntrySealer, error) {
 	row, err := l.q.JudgeKeyLatest(ctx)
@@ -71,7 +72,7 @@ func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
 		// Not a try: nothing was compared.
 		return web.NewProblem(http.StatusBadRequest, "not-a-code", "Not a code", fmt.Sprintf("A code is the %d digits from the text, and nothing else.", l.o.Digits))
 	}
-	out, err := l.enter(r.Context(), row, once, typed)
+	out, err := l.enter(r.Context(), row, once, typed, looks)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
 }
 
 // enter seals a typed code to the verifier, writes it and waits for the verdict.
-func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, typed code.Code) (entryAnswer, error) {
+func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, typed code.Code, looks []time.Duration) (entryAnswer, error) {
 	sealer, err := l.sealer.get(ctx)
 	if err != nil {
 		return entryAnswer{}, err
@@ -115,7 +116,7 @@ func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once 
 		return entryAnswer{}, errReplayed
 	}
 	l.o.Bus.Publish(e.event, reply)
-	v, err := l.await(ctx, id, woken)
+	v, err := l.await(ctx, id, woken, looks)
 	if err != nil || v == nil {
 		return entryAnswer{Result: "pending", TriesLeft: maxTries - int(row.Tries)}, err
 	}
@@ -123,9 +124,9 @@ func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once 
 	return l.judged(ctx, row, v)
 }
 
-// await returns the verdict, nil when it takes longer than verdictWait. The wake-up only
+// await returns the verdict, nil when it takes longer than the last look. The wake-up only
 // says when to look: what counts is the row.
-func (l *Login) await(ctx context.Context, entry uuid.UUID, woken <-chan []byte) (*queries.VerdictReadRow, error) {
+func (l *Login) await(ctx context.Context, entry uuid.UUID, woken <-chan []byte, looks []time.Duration) (*queries.VerdictReadRow, error) {
 	begun := time.Now()
 	for _, at := range looks {
 		t := time.NewTimer(at - time.Since(begun))

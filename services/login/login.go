@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -111,6 +112,9 @@ type Login struct {
 	metrics   *metrics
 	softwares cached[map[string]software]
 	sealer    cached[*seal.EntrySealer]
+	foreign   *http.CrossOriginProtection
+	clocks    cached[clock]
+	clock     atomic.Pointer[clock]
 	apiKeys   sync.Map // digest → apiKey, for a second
 
 	checks     *coalesce.Batcher[checkKey, *queries.CheckReadRow]
@@ -128,13 +132,19 @@ func New(o Options) (*Login, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	l := &Login{o: o, q: queries.New(o.Pool), nonces: dpop.NewNonces(o.NonceMAC, o.Now), metrics: newMetrics(o.Registerer), stopped: make(chan struct{})}
+	l := &Login{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer), stopped: make(chan struct{})}
+	l.nonces = dpop.NewNonces(o.NonceMAC, l.now)
+	l.foreign = http.NewCrossOriginProtection()
+	if err := l.foreign.AddTrustedOrigin(o.Origin); err != nil {
+		return nil, fmt.Errorf("login: %w", err)
+	}
 	var err error
 	if l.passwords, err = newPasswords(o.Hashing); err != nil {
 		return nil, err
 	}
 	l.softwares = cached[map[string]software]{life: 5 * time.Second, now: o.Now, load: l.loadSoftwares}
 	l.sealer = cached[*seal.EntrySealer]{life: 10 * time.Second, now: o.Now, load: l.loadSealer}
+	l.clocks = cached[clock]{life: clockLife, now: o.Now, load: l.loadClock}
 	l.batch()
 	return l, nil
 }
@@ -148,19 +158,23 @@ func (l *Login) Run(ctx context.Context) error {
 	return upkeep.Run(ctx)
 }
 
-// Ready reports whether sign-ins can be answered: the database answers and there is a
-// key to seal codes to.
+// Ready reports whether sign-ins can be answered: the database answers, its clock is
+// known, and there is a key to seal codes to.
 func (l *Login) Ready(ctx context.Context) error {
+	if err := l.timed(ctx); err != nil {
+		return fmt.Errorf("login is not ready: %w", err)
+	}
 	if _, err := l.sealer.get(ctx); err != nil {
 		return fmt.Errorf("login is not ready: %w", err)
 	}
 	return nil
 }
 
-// Handler serves the public API.
+// Handler serves the public API, the pages and the browser's module.
 func (l *Login) Handler() http.Handler {
 	mux := http.NewServeMux()
 	l.routes(mux)
+	l.pages(mux)
 	return exact(mux)
 }
 
@@ -178,7 +192,7 @@ func exact(next http.Handler) http.Handler {
 }
 
 // cached keeps a value read from the database for a short life, and the old value
-// while a new one cannot be read.
+// while a new one cannot be read, which is tried again every second.
 type cached[T any] struct {
 	life time.Duration
 	now  func() time.Time
@@ -200,6 +214,7 @@ func (c *cached[T]) get(ctx context.Context) (T, error) {
 	v, err := c.load(ctx)
 	if err != nil {
 		if c.have {
+			c.until = now.Add(min(c.life, time.Second))
 			return c.value, nil
 		}
 		return v, err

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	signIns *prometheus.CounterVec
 	waits   prometheus.Histogram
+	clock   prometheus.Gauge
 }
 
 // outcomes is the closed set of the outcome label.
@@ -16,11 +17,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Sign-ins and device checks by outcome. A sudden rise of refused or bad_credentials is somebody guessing."}, []string{"origin", "outcome"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_verdict_wait_seconds",
 			Help: "Time from a typed code to its verdict, as the person waits for it. Wake someone over 1 s.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2}}),
+		clock: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_login_clock_ahead_seconds",
+			Help: "How far this machine's clock is ahead of the database's. Sign-ins bear any difference; events are dated wrongly by it. Look after it over 1 s."}),
 	}
 	for _, o := range outcomes {
 		m.signIns.WithLabelValues(originSignIn, o)
 		m.signIns.WithLabelValues(originDeviceCheck, o)
 	}
-	r.MustRegister(m.signIns, m.waits)
+	r.MustRegister(m.signIns, m.waits, m.clock)
 	return m
 }

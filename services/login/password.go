@@ -87,11 +87,9 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 		digest = l.passwords.dummy
 	}
 	// The limit is named by what was typed, so that it says nothing about who exists.
-	byMember, byAddress := limit{"password_member", l.index("limit", in.UserID)}, limit{"password_address", l.index("limit", q.address.String())}
-	if wait, err := l.over(ctx, byMember, memberFailures, byAddress, addressFailures); err != nil || wait {
-		if err == nil {
-			err = web.NewProblem(http.StatusTooManyRequests, "throttled", "Too many tries", "Too many wrong passwords. Wait ten minutes and try again.").After(passwordWindow)
-		}
+	byMember := limit{"password_member", l.index("limit", in.UserID), memberFailures}
+	byAddress := limit{"password_address", l.index("limit", q.address.String()), addressFailures}
+	if err := l.within(ctx, byMember, byAddress); err != nil {
 		return uuid.Nil, err
 	}
 	ok, params, err := l.passwords.matches(ctx, in.Password, digest)
@@ -104,10 +102,8 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 			id := uuid.UUID(row.ID)
 			refusal.Member = &id
 		}
-		for _, lim := range []limit{byMember, byAddress} {
-			if _, err := l.q.LimitAdd(ctx, queries.LimitAddParams{Scope: lim.scope, KeyDigest: lim.digest, WindowSeconds: int32(passwordWindow / time.Second)}); err != nil {
-				return uuid.Nil, fmt.Errorf("counting a wrong password: %w", err)
-			}
+		if err := l.countFailure(ctx, byMember, byAddress); err != nil {
+			return uuid.Nil, err
 		}
 		l.metrics.signIns.WithLabelValues(q.origin, "bad_credentials").Inc()
 		if err := l.tell(ctx, row.AccountID, refusal); err != nil {
@@ -124,26 +120,34 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	return row.ID, nil
 }
 
-// limit names a counter by a keyed digest.
+// limit names a counter by a keyed digest, and says how far it may go in passwordWindow.
 type limit struct {
 	scope  string
 	digest []byte
+	most   int32
 }
 
-func (l *Login) over(ctx context.Context, a limit, most int32, b limit, mostB int32) (bool, error) {
-	for _, c := range []struct {
-		limit
-		most int32
-	}{{a, most}, {b, mostB}} {
+// within returns a problem where one of the limits is reached.
+func (l *Login) within(ctx context.Context, limits ...limit) error {
+	for _, c := range limits {
 		n, err := l.q.LimitRead(ctx, queries.LimitReadParams{Scope: c.scope, KeyDigest: c.digest, WindowSeconds: int32(passwordWindow / time.Second)})
 		if err != nil {
-			return false, fmt.Errorf("reading a limit: %w", err)
+			return fmt.Errorf("reading a limit: %w", err)
 		}
 		if n >= c.most {
-			return true, nil
+			return web.NewProblem(http.StatusTooManyRequests, "throttled", "Too many tries", "Too many wrong passwords. Wait ten minutes and try again.").After(passwordWindow)
 		}
 	}
-	return false, nil
+	return nil
+}
+
+func (l *Login) countFailure(ctx context.Context, limits ...limit) error {
+	for _, c := range limits {
+		if _, err := l.q.LimitAdd(ctx, queries.LimitAddParams{Scope: c.scope, KeyDigest: c.digest, WindowSeconds: int32(passwordWindow / time.Second)}); err != nil {
+			return fmt.Errorf("counting a wrong password: %w", err)
+		}
+	}
+	return nil
 }
 
 // rehash stores the password under today's parameters. It may fail: the next sign-in tries again.
@@ -173,25 +177,40 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	if n := len(in.New.Reveal()); n < minPassword || n > maxPassword {
+	return done(w, l.changePassword(r.Context(), s, in.Old, in.New))
+}
+
+// changePassword changes the own password, which the person must know: a session alone is not enough.
+func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, old, fresh secret.String) error {
+	switch n := len(fresh.Reveal()); {
+	case n < minPassword || n > maxPassword:
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
+	case fresh.Equal(old):
+		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the old one.")
 	}
-	row, err := l.q.PasswordRead(r.Context(), s.MemberID)
+	tries := limit{"password_member", l.index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
+	if err := l.within(ctx, tries); err != nil {
+		return err
+	}
+	row, err := l.q.PasswordRead(ctx, s.MemberID)
 	if err != nil {
 		return fmt.Errorf("reading a credential: %w", err)
 	}
-	ok, _, err := l.passwords.matches(r.Context(), in.Old, row.Digest)
+	ok, _, err := l.passwords.matches(ctx, old, row.Digest)
 	if err != nil {
 		return err
 	}
 	if !ok {
+		if err := l.countFailure(ctx, tries); err != nil {
+			return err
+		}
 		return web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
 	}
-	digest, err := l.passwords.hash(r.Context(), in.New)
+	digest, err := l.passwords.hash(ctx, fresh)
 	if err != nil {
 		return err
 	}
-	return l.change(w, r, s.AccountID, event.PasswordChanged{Member: s.MemberID}, func(db *queries.Queries) (int64, error) {
-		return 1, db.PasswordWrite(r.Context(), queries.PasswordWriteParams{Digest: digest, MemberID: s.MemberID})
+	return l.change(ctx, s.AccountID, event.PasswordChanged{Member: s.MemberID}, func(db *queries.Queries) (int64, error) {
+		return 1, db.PasswordWrite(ctx, queries.PasswordWriteParams{Digest: digest, MemberID: s.MemberID})
 	})
 }

@@ -52,9 +52,15 @@ func (l *Login) routes(mux *http.ServeMux) {
 		mux.Handle(pattern, web.Handler{Logger: l.o.Logger, Serve: serve})
 	}
 	for _, r := range l.api() {
-		handle(r.pattern, r.serve)
+		serve := r.serve
+		if _, path, _ := strings.Cut(r.pattern, " "); path == "/v1/nonce" || strings.HasPrefix(path, "/v1/challenges/") {
+			serve = l.shared(serve)
+		}
+		handle(r.pattern, serve)
 	}
-	handle("/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
+	handle("OPTIONS /v1/nonce", l.shared(preflight))
+	handle("OPTIONS /v1/challenges/", l.shared(preflight))
+	handle("/v1/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
 }
 
 // getDescription serves the OpenAPI document (RFC 9512).
@@ -69,8 +75,8 @@ func getDescription(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-func (l *Login) getNonce(w http.ResponseWriter, _ *http.Request) error {
-	if err := l.freshNonce(w); err != nil {
+func (l *Login) getNonce(w http.ResponseWriter, r *http.Request) error {
+	if err := l.freshNonce(r.Context(), w); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -78,7 +84,10 @@ func (l *Login) getNonce(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (l *Login) freshNonce(w http.ResponseWriter) error {
+func (l *Login) freshNonce(ctx context.Context, w http.ResponseWriter) error {
+	if err := l.timed(ctx); err != nil {
+		return err
+	}
 	n, err := l.nonces.New()
 	if err == nil {
 		w.Header().Set("DPoP-Nonce", n)
@@ -92,10 +101,13 @@ func (l *Login) prove(w http.ResponseWriter, r *http.Request, proof, method stri
 	if len(addresses) == 0 {
 		addresses = []string{l.o.Origin + r.URL.EscapedPath()}
 	}
+	if err := l.timed(r.Context()); err != nil {
+		return dpop.Proof{}, err
+	}
 	p, err := l.nonces.Verify(proof, method, addresses...)
 	switch {
 	case errors.Is(err, dpop.ErrUseNonce):
-		if err := l.freshNonce(w); err != nil {
+		if err := l.freshNonce(r.Context(), w); err != nil {
 			return p, err
 		}
 		w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
@@ -104,7 +116,7 @@ func (l *Login) prove(w http.ResponseWriter, r *http.Request, proof, method stri
 		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
 		return p, web.NewProblem(http.StatusUnauthorized, "invalid-proof", "Invalid proof", err.Error())
 	}
-	return p, l.freshNonce(w)
+	return p, l.freshNonce(r.Context(), w)
 }
 
 // header returns the one value of a header, "" for none and for several.
@@ -117,8 +129,8 @@ func header(r *http.Request, name string) string {
 
 // software is an application of the installation that people sign in to.
 type software struct {
-	ID, Kind  string
-	Addresses []string
+	ID, Kind, Name string
+	Addresses      []string
 }
 
 func (l *Login) loadSoftwares(ctx context.Context) (map[string]software, error) {
@@ -128,7 +140,7 @@ func (l *Login) loadSoftwares(ctx context.Context) (map[string]software, error) 
 	}
 	all := make(map[string]software, len(rows))
 	for _, r := range rows {
-		all[r.ID] = software{r.ID, r.Kind, r.Addresses}
+		all[r.ID] = software{r.ID, r.Kind, r.Name, r.Addresses}
 	}
 	return all, nil
 }

@@ -1,12 +1,14 @@
 package login
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -21,14 +23,19 @@ import (
 
 var errNoSession = web.NewProblem(http.StatusUnauthorized, "no-session", "Not signed in", "Sign in first.")
 
-// session returns the live session of a request's bearer token.
+// session returns the live session of a request's bearer token. A cookie is none: the API
+// takes nothing that a browser sends by itself.
 func (l *Login) session(r *http.Request) (queries.SessionReadRow, error) {
 	token, ok := bearer(r)
 	if !ok {
 		return queries.SessionReadRow{}, errNoSession
 	}
+	return l.sessionOf(r.Context(), token)
+}
+
+func (l *Login) sessionOf(ctx context.Context, token string) (queries.SessionReadRow, error) {
 	digest := sha256.Sum256([]byte(token))
-	s, err := l.q.SessionRead(r.Context(), digest[:])
+	s, err := l.q.SessionRead(ctx, digest[:])
 	if noRows(err) {
 		return s, errNoSession
 	}
@@ -36,7 +43,7 @@ func (l *Login) session(r *http.Request) (queries.SessionReadRow, error) {
 		return s, fmt.Errorf("reading a session: %w", err)
 	}
 	if s.Stale {
-		if err := l.q.SessionSee(r.Context(), digest[:]); err != nil {
+		if err := l.q.SessionSee(ctx, digest[:]); err != nil {
 			return s, fmt.Errorf("keeping a session: %w", err)
 		}
 	}
@@ -71,20 +78,32 @@ func (l *Login) deleteSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, _ := bearer(r)
+	return done(w, l.endSession(r.Context(), s, token))
+}
+
+func (l *Login) endSession(ctx context.Context, s queries.SessionReadRow, token string) error {
 	digest := sha256.Sum256([]byte(token))
-	return l.change(w, r, s.AccountID, event.LoginEnded{Member: s.MemberID, Session: s.ID}, func(db *queries.Queries) (int64, error) {
-		return db.SessionEnd(r.Context(), digest[:])
+	return l.change(ctx, s.AccountID, event.LoginEnded{Member: s.MemberID, Session: s.ID}, func(db *queries.Queries) (int64, error) {
+		return db.SessionEnd(ctx, digest[:])
 	})
 }
 
-// change makes one change with its event, in one transaction, and answers 204; a
-// change that met no row answers 404 and tells nothing.
-func (l *Login) change(w http.ResponseWriter, r *http.Request, account uuid.UUID, d event.Data, do func(*queries.Queries) (int64, error)) error {
+// done answers 204 where nothing went wrong.
+func done(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+// change makes one change with its event, in one transaction; one that met no row is not
+// found, and tells nothing.
+func (l *Login) change(ctx context.Context, account uuid.UUID, d event.Data, do func(*queries.Queries) (int64, error)) error {
 	e, err := event.New("login", account, l.o.Now(), d)
 	if err != nil {
 		return err
 	}
-	err = store.InTx(r.Context(), l.o.Pool, func(tx pgx.Tx) error {
+	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
 		db := l.q.WithTx(tx)
 		n, err := do(db)
 		if err != nil {
@@ -93,13 +112,12 @@ func (l *Login) change(w http.ResponseWriter, r *http.Request, account uuid.UUID
 		if n == 0 {
 			return web.NotFound
 		}
-		return db.EventInsert(r.Context(), insertOne(e))
+		return db.EventInsert(ctx, insertOne(e))
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", d.Type(), err)
 	}
 	l.o.Bus.Publish(e, "")
-	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
@@ -124,20 +142,28 @@ func (l *Login) getDevices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := l.q.DeviceList(r.Context(), s.MemberID)
+	list, err := l.devices(r.Context(), s)
 	if err != nil {
-		return fmt.Errorf("reading devices: %w", err)
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, devicesAnswer{list})
+	return nil
+}
+
+func (l *Login) devices(ctx context.Context, s queries.SessionReadRow) ([]deviceAnswer, error) {
+	rows, err := l.q.DeviceList(ctx, s.MemberID)
+	if err != nil {
+		return nil, fmt.Errorf("reading devices: %w", err)
 	}
 	list := make([]deviceAnswer, len(rows))
 	for i, d := range rows {
 		list[i] = deviceAnswer{ID: d.ID, Name: d.Name, Software: d.SoftwareID, Kind: d.Kind, RegisteredAt: d.RegisteredAt, SeenAt: d.SeenAt,
 			Current: s.DeviceID != nil && *s.DeviceID == d.ID}
 		if err := json.Unmarshal(d.SeenFacets, &list[i].Facets); err != nil {
-			return fmt.Errorf("reading a device's facets: %w", err)
+			return nil, fmt.Errorf("reading a device's facets: %w", err)
 		}
 	}
-	web.WriteJSON(w, http.StatusOK, devicesAnswer{list})
-	return nil
+	return list, nil
 }
 
 // deviceRequest is PATCH /v1/devices/{id}.
@@ -157,23 +183,31 @@ func (l *Login) patchDevice(w http.ResponseWriter, r *http.Request) error {
 	if in.Name == nil {
 		return web.BadRequest
 	}
-	name := strings.TrimSpace(*in.Name)
-	if utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+	return done(w, l.nameDevice(r.Context(), s, id, *in.Name))
+}
+
+func (l *Login) nameDevice(ctx context.Context, s queries.SessionReadRow, id uuid.UUID, name string) error {
+	name = strings.TrimSpace(name)
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, unicode.IsControl) {
 		return web.NewProblem(http.StatusBadRequest, "bad-name", "Choose another name", "A name has at most 100 characters, on one line.")
 	}
-	return l.change(w, r, s.AccountID, event.DeviceNamed{Member: s.MemberID, Device: id}, func(db *queries.Queries) (int64, error) {
-		return db.DeviceName(r.Context(), queries.DeviceNameParams{Name: name, ID: id, MemberID: s.MemberID})
+	return l.change(ctx, s.AccountID, event.DeviceNamed{Member: s.MemberID, Device: id}, func(db *queries.Queries) (int64, error) {
+		return db.DeviceName(ctx, queries.DeviceNameParams{Name: name, ID: id, MemberID: s.MemberID})
 	})
 }
 
-// deleteDevice ends a registration, and every session on it at once.
 func (l *Login) deleteDevice(w http.ResponseWriter, r *http.Request) error {
 	s, id, err := l.ownDevice(r)
 	if err != nil {
 		return err
 	}
-	return l.change(w, r, s.AccountID, event.DeviceRevoked{Member: s.MemberID, Device: id, Reason: "member", By: s.MemberID}, func(db *queries.Queries) (int64, error) {
-		return db.DeviceRevoke(r.Context(), queries.DeviceRevokeParams{ID: id, MemberID: s.MemberID, Reason: "member"})
+	return done(w, l.revokeDevice(r.Context(), s, id))
+}
+
+// revokeDevice ends a registration, and every session on it at once.
+func (l *Login) revokeDevice(ctx context.Context, s queries.SessionReadRow, id uuid.UUID) error {
+	return l.change(ctx, s.AccountID, event.DeviceRevoked{Member: s.MemberID, Device: id, Reason: "member", By: s.MemberID}, func(db *queries.Queries) (int64, error) {
+		return db.DeviceRevoke(ctx, queries.DeviceRevokeParams{ID: id, MemberID: s.MemberID, Reason: "member"})
 	})
 }
 

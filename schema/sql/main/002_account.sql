@@ -114,8 +114,8 @@ CREATE TABLE used_proof_1 PARTITION OF used_proof FOR VALUES IN (1);
 CREATE TABLE used_proof_2 PARTITION OF used_proof FOR VALUES IN (2);
 CREATE TABLE used_proof_3 PARTITION OF used_proof FOR VALUES IN (3);
 
--- used_proof_clear empties the slot that comes two after the one in use: nonces of that
--- slot are at least four minutes old, and good for one.
+-- used_proof_clear empties the slot that comes two after the one in use: by this clock, which
+-- login dates its nonces by, those of that slot are two minutes old at least, and good for one.
 CREATE FUNCTION used_proof_clear(slot_seconds integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
     AS $$

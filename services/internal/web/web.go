@@ -109,10 +109,20 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // Handler is an HTTP handler that may fail with a *Problem; any other error is
-// logged and answered 500, or 503 where time ran out.
+// logged and answered 503.
 type Handler struct {
 	Logger *slog.Logger
 	Serve  func(w http.ResponseWriter, r *http.Request) error
+	// Refuse answers with a problem: as a problem document if nil, as a page where people look.
+	Refuse func(w http.ResponseWriter, r *http.Request, p *Problem)
+}
+
+func (h Handler) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
+	if h.Refuse == nil {
+		p.Write(w)
+		return
+	}
+	h.Refuse(w, r, p)
 }
 
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +132,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(p)
 			}
 			h.Logger.Error("handler panicked", "route", r.Pattern, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			Failed.Write(w)
+			h.refuse(w, r, Failed)
 		}
 	}()
 	err := h.Serve(w, r)
@@ -130,13 +140,13 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p := new(Problem); errors.As(err, &p) {
-		p.Write(w)
+		h.refuse(w, r, p)
 		return
 	}
 	if r.Context().Err() == nil { // else the client went away, and nobody is to be woken
 		h.Logger.Error("request failed", "route", r.Pattern, "error", err)
 	}
-	Unavailable.Write(w)
+	h.refuse(w, r, Unavailable)
 }
 
 // Address returns the sender's address. A X-Forwarded-For header counts only where the

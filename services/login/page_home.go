@@ -1,0 +1,157 @@
+package login
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/web"
+)
+
+type homeView struct {
+	view
+	UserID     string
+	Registered bool // this browser
+	Bearer     bool // and by its cookie alone
+	Devices    []deviceView
+}
+
+type deviceView struct {
+	ID         uuid.UUID
+	Name       string // the person's own, may be empty
+	Looks      string // "Firefox 153 on Linux"
+	Software   string
+	Bearer     bool
+	Current    bool
+	Registered time.Time
+	Seen       time.Time
+}
+
+// homePage tells who is in that they are, and shows their devices.
+func (l *Login) homePage(v *visit) error {
+	devices, err := l.devices(v.r.Context(), *v.session)
+	if err != nil {
+		return err
+	}
+	softwares, err := l.softwares.get(v.r.Context())
+	if err != nil {
+		return err
+	}
+	base, err := v.view("You are in")
+	if err != nil {
+		return err
+	}
+	base.Service = cmp.Or(softwares[v.session.SoftwareID].Name, base.Service)
+	base.Notice = told[v.r.URL.Query().Get("told")]
+	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil}
+	for _, d := range devices {
+		data.Bearer = data.Bearer || d.Current && d.Kind == "bearer"
+		data.Devices = append(data.Devices, deviceView{ID: d.ID, Name: d.Name, Looks: looksOf(d.Facets), Software: cmp.Or(softwares[d.Software].Name, d.Software),
+			Bearer: d.Kind == "bearer", Current: d.Current, Registered: d.RegisteredAt.UTC(), Seen: d.SeenAt.UTC()})
+	}
+	return render(v.w, http.StatusOK, "home", data)
+}
+
+// looksOf says in words what a device looks like.
+func looksOf(f device.Facets) string {
+	browser, system := f.Browser, f.OS
+	if browser != "" && f.BrowserMajor > 0 {
+		browser = fmt.Sprintf("%s %d", browser, f.BrowserMajor)
+	}
+	if system != "" && f.OSMajor > 0 && !f.Hints { // what hints call a version is none that people know
+		system = fmt.Sprintf("%s %d", system, f.OSMajor)
+	}
+	switch {
+	case browser == "" && system == "":
+		return "Unknown device"
+	case browser == "":
+		return system
+	case system == "":
+		return browser
+	}
+	return browser + " on " + system
+}
+
+func (l *Login) nameForm(v *visit) error {
+	id, err := pathID(v.r)
+	if err != nil {
+		return err
+	}
+	if err := l.nameDevice(v.r.Context(), *v.session, id, v.field("name")); err != nil {
+		return err
+	}
+	return v.to("/?told=named")
+}
+
+func (l *Login) revokeForm(v *visit) error {
+	id, err := pathID(v.r)
+	if err != nil {
+		return err
+	}
+	if err := l.revokeDevice(v.r.Context(), *v.session, id); err != nil {
+		return err
+	}
+	if v.session.DeviceID != nil && *v.session.DeviceID == id {
+		v.setCookie(sessionCookie, "", 0) // it ended with its device
+		return v.to("/sign-in?told=revoked")
+	}
+	return v.to("/?told=gone")
+}
+
+type passwordView struct {
+	view
+	UserID string
+	Must   bool
+	Least  int // characters
+}
+
+func (l *Login) passwordPage(v *visit) error { return v.password(http.StatusOK, "") }
+
+func (v *visit) password(status int, alert string) error {
+	base, err := v.view("Change your password")
+	if err != nil {
+		return err
+	}
+	base.Alert = alert
+	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: v.mustChange(), Least: minPassword})
+}
+
+func (l *Login) passwordForm(v *visit) error {
+	old, fresh := v.r.PostForm.Get("old_password"), v.r.PostForm.Get("new_password")
+	if fresh != v.r.PostForm.Get("new_password_again") {
+		return v.password(http.StatusUnprocessableEntity, "The new password was typed in two different ways.")
+	}
+	err := l.changePassword(v.r.Context(), *v.session, secret.New(old), secret.New(fresh))
+	if p := new(web.Problem); errors.As(err, &p) {
+		return v.password(p.Status, p.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	return v.to("/?told=password")
+}
+
+// signOutForm ends the session. The registration stays.
+func (l *Login) signOutForm(v *visit) error {
+	if v.session != nil {
+		if err := l.endSession(v.r.Context(), *v.session, v.token); err != nil && !errors.Is(err, web.NotFound) {
+			return err
+		}
+	}
+	v.setCookie(sessionCookie, "", 0)
+	return v.to("/signed-out")
+}
+
+func (l *Login) signedOutPage(v *visit) error {
+	base, err := v.view("Signed out")
+	if err != nil {
+		return err
+	}
+	return render(v.w, http.StatusOK, "signed-out", struct{ view }{base})
+}
