@@ -24,8 +24,12 @@ run: postgres ## run everything on this machine and print where it is
 postgres:
 	@deploy/postgres/ensure
 
+.PHONY: chromium
+chromium: ## install the browser that tests drive, if it is missing
+	@deploy/chromium/ensure
+
 .PHONY: test
-test: postgres ## run every test, each on databases of its own
+test: postgres chromium ## run every test, each on databases of its own
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	cd schema && go test $(RACE) ./...
 	cd queries && go vet ./...
