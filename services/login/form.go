@@ -47,8 +47,8 @@ func cookie(r *http.Request, name string) string {
 const formLife = 24 * time.Hour
 
 var (
-	errForeignForm = web.NewProblem(http.StatusForbidden, "foreign-form", "Not from here", "This was not sent by a page of ours. Open the sign-in page again.")
-	errStaleForm   = web.NewProblem(http.StatusForbidden, "stale-form", "Please try again", "This page was open for too long, or your browser did not keep our cookies. Open the sign-in page again, and let it keep cookies for this site.")
+	errForeignForm = pageProblem(http.StatusForbidden, "foreign-form", "Not from here", "This was not sent by a page of ours. Open the sign-in page again.")
+	errStaleForm   = pageProblem(http.StatusForbidden, "stale-form", "Please try again", "This page was open for too long, or your browser did not keep our cookies. Open the sign-in page again, and let it keep cookies for this site.")
 )
 
 // readForm reads the form of a POST. It must come from our own origin, and with a token
@@ -70,7 +70,7 @@ func (v *visit) readForm() error {
 		return errForeignForm
 	}
 	if ct, _, _ := strings.Cut(v.r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(ct), "application/x-www-form-urlencoded") {
-		return web.NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "Send the form as the page does.")
+		return errForeignForm
 	}
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, web.MaxBody)
 	if err := v.r.ParseForm(); err != nil {

@@ -202,6 +202,11 @@ func render(w http.ResponseWriter, status int, name string, data any) error {
 	return nil
 }
 
+// pageProblem makes a problem that only pages have: the API's description does not list it.
+func pageProblem(status int, name, title, detail string) *web.Problem {
+	return &web.Problem{Type: "/problems/" + name, Title: title, Status: status, Detail: detail}
+}
+
 // problemPage answers with a plain sentence, to programs with the problem document.
 func (l *Login) problemPage(w http.ResponseWriter, r *http.Request, p *web.Problem) {
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {

@@ -81,7 +81,7 @@ func (l *Login) checkPage(v *visit) error {
 		return fmt.Errorf("reading a challenge: %w", err)
 	}
 	if !ok || row == nil {
-		return web.NewProblem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
+		return pageProblem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
 	}
 	a, err := seen(row)
 	if err != nil {

@@ -55,7 +55,7 @@ func (v *visit) signIn(status int, data signInView) error {
 	}
 	s := v.l.service(v.r, data.Software)
 	if s.ID == "" {
-		return web.NewProblem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
+		return pageProblem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
 	}
 	base.Service, base.Notice, base.Alert = s.Name, data.Notice, data.Alert
 	data.view, data.Software = base, s.ID

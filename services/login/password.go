@@ -182,11 +182,11 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 
 // changePassword changes the own password, which the person must know: a session alone is not enough.
 func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, old, fresh secret.String) error {
-	switch n := len(fresh.Reveal()); {
-	case n < minPassword || n > maxPassword:
+	if n := len(fresh.Reveal()); n < minPassword || n > maxPassword {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
-	case fresh.Equal(old):
-		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the old one.")
+	}
+	if s.MustChange && fresh.Equal(old) {
+		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.")
 	}
 	tries := limit{"password_member", l.index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
 	if err := l.within(ctx, tries); err != nil {
