@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"latchkey.dev/services/internal/web"
 )
 
 // shared serves what a product's own page asks from the browser.
@@ -50,13 +52,14 @@ func originOf(address string) string {
 	return u.Scheme + "://" + host
 }
 
-// preflight answers what a browser asks before it sends a proof across origins.
-func preflight(w http.ResponseWriter, _ *http.Request) error {
-	if w.Header().Get("Access-Control-Allow-Origin") != "" {
-		w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
-		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, DPoP")
-		w.Header().Set("Access-Control-Max-Age", "600")
+// preflight answers what a browser asks before it sends a proof across origins, where it may.
+func preflight(w http.ResponseWriter, r *http.Request) error {
+	if w.Header().Get("Access-Control-Allow-Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
+		return web.NotFound
 	}
+	w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
+	w.Header().Set("Access-Control-Allow-Headers", "Content-Type, DPoP")
+	w.Header().Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
