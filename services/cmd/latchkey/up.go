@@ -60,12 +60,12 @@ type carriersCommand struct {
 
 // Run runs them until ctx ends.
 func (c *carriersCommand) Run(ctx context.Context) error {
-	s := carriers.New(carriers.Options{})
+	s := carriers.New(carriers.Options{Logger: c.Logger()})
 	defer s.Close()
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("the carriers cannot listen: %w", err)
 	}
 	fmt.Printf("phones and carriers: http://%s/\n", l.Addr())
-	return run.All(ctx, run.Component{Name: "carriers", Run: (&web.Server{Name: "carriers", Listener: l, Handler: s.Handler(), Logger: c.Logger()}).Run})
+	return run.All(ctx, run.Component{Name: "phones", Run: s.Run}, run.Component{Name: "carriers", Run: (&web.Server{Name: "carriers", Listener: l, Handler: s.Handler(), Logger: c.Logger()}).Run})
 }

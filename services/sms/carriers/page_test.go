@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/sms/carriers"
 )
 
@@ -204,6 +208,32 @@ func TestPageFollowsTextsAndCarriers(t *testing.T) {
 
 	s.Close() // ends the streams
 	for range events {
+	}
+}
+
+func TestAnOpenPageDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	s := carriers.New(carriers.Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	server := &web.Server{Name: "phones", Listener: l, Handler: s.Handler(), Logger: slog.New(slog.DiscardHandler)}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run.All(ctx, run.Component{Name: "carriers", Run: s.Run}, run.Component{Name: "phones", Run: server.Run})
+	}()
+	events := follow(t, t.Context(), "http://"+l.Addr().String()+"/page/stream", "")
+	await(t, events, "carriers")
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second): // the server itself would wait for ten
+		t.Error("the end waits for the page")
 	}
 }
 

@@ -124,14 +124,22 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// Close ends held requests, listeners and receipts on their way. Call it before shutting
-// the server of Handler down, which would wait for the pages that follow the texts.
+// Close ends held requests, pages that follow the texts, listeners and receipts on their
+// way. It is safe to call again.
 func (s *Simulator) Close() {
 	s.close()
 	for _, c := range Carriers {
 		s.lines[c].hangUp()
 	}
 	s.post.close()
+}
+
+// Run waits for the end of ctx and closes the simulator. Run it beside the server of
+// Handler, so that an open page does not hold up the end of both.
+func (s *Simulator) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.Close()
+	return nil
 }
 
 // Handler serves both carriers' APIs, the control API, the journal and the phone page.

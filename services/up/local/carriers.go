@@ -44,7 +44,7 @@ func (l *Local) startCarriers(ls listeners) error {
 	if len(l.config.Softwares) == 0 {
 		l.config.Softwares = l.demoSoftwares()
 	}
-	l.phones = carriers.New(carriers.Options{})
+	l.phones = carriers.New(carriers.Options{SignIn: l.o.Origin + "/", Logger: l.o.Logger})
 	l.closers = append(l.closers, l.phones.Close)
 	if len(l.config.Providers) == 0 {
 		if err := l.simulate(ls); err != nil {

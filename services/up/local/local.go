@@ -169,6 +169,7 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 	}
 	server := func(name string, s *web.Server) { l.parts = append(l.parts, run.Component{Name: name, Run: s.Run}) }
 	l.parts = append(l.parts, run.Component{Name: "services", Run: l.k.Run})
+	l.parts = append(l.parts, run.Component{Name: "carriers", Run: l.phones.Run})
 	server("phones", &web.Server{Name: "phones", Listener: ls.phones, Handler: l.phones.Handler(), Logger: l.o.Logger})
 	server("metrics", &web.Server{Name: "metrics", Listener: ls.metrics, Handler: obs.Handler(o.Registry, l.k.Ready, l.o.Logger), Logger: l.o.Logger})
 	return nil
