@@ -85,7 +85,7 @@ func NewConsumer(c *Conn, o ConsumerOptions) (*Consumer, error) {
 func (c *Consumer) Healthy() bool { return c.healthy.Load() && c.conn.Connected() }
 
 // Run consumes until ctx ends, which is no error, and returns when the last call of
-// Handler has ended. It fails only with ErrStalled.
+// Handler has ended. It fails only with ErrStalled. It may be called again after.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.handlers.Wait()
 	defer c.setHealthy(false)
@@ -121,6 +121,25 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Position is how far a consumer is in the stream, by the stream's own numbers: all up to
+// Handled is settled, and End is the last message there is.
+type Position struct {
+	Handled, End uint64
+	// Unhandled counts the messages that are not settled, delivered ones included.
+	Unhandled uint64
+}
+
+// Position asks the bus; an error says that it does not answer, or has no such consumer.
+func (c *Consumer) Position(ctx context.Context) (Position, error) {
+	consumer, err := c.open(ctx)
+	if err != nil {
+		return Position{}, fmt.Errorf("asking for the position of %s: %w", c.opt.Durable, err)
+	}
+	info := consumer.CachedInfo()
+	return Position{Handled: info.AckFloor.Stream, End: info.Delivered.Stream + info.NumPending,
+		Unhandled: info.NumPending + uint64(max(info.NumAckPending, 0))}, nil
 }
 
 func (c *Consumer) setHealthy(ok bool) {

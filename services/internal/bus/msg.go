@@ -21,9 +21,14 @@ type Msg struct {
 	Delivered int    // 1 for the first delivery
 	StreamSeq uint64 // its place in the stream; starts anew when the store was wiped
 
-	raw      jetstream.Msg
-	consumer *Consumer
-	settled  atomic.Bool
+	from    source
+	settled atomic.Bool
+}
+
+// source is where a message came from; it hears what became of it.
+type source interface {
+	settle(m *Msg, o Outcome)
+	bury(ctx context.Context, m *Msg, r Reason) error
 }
 
 // Outcome is how the handling of a message ended.
@@ -51,23 +56,17 @@ func RetryAfter(d time.Duration) Outcome { return Outcome{kind: retry, delay: d}
 // first, or use Msg.Bury.
 func Drop(r Reason) Outcome { return Outcome{kind: drop, reason: r} }
 
+// Done reports whether the message is handled.
+func (o Outcome) Done() bool { return o.kind == done }
+
+// Dropped returns why the message shall not come again, if it shall not.
+func (o Outcome) Dropped() (Reason, bool) { return o.reason, o.kind == drop }
+
 // Settle tells the bus the outcome. The first of a message counts. It reports nothing:
 // an outcome that does not arrive means that the message is delivered again.
 func (m *Msg) Settle(o Outcome) {
-	if m.settled.Swap(true) {
-		return
-	}
-	var err error
-	switch o.kind {
-	case done:
-		err = m.raw.Ack()
-	case retry:
-		err = m.raw.NakWithDelay(max(o.delay, time.Millisecond))
-	case drop:
-		err = m.raw.TermWithReason(string(o.reason))
-	}
-	if err != nil {
-		m.consumer.log.Debug("outcome of a message was not sent", "durable", m.consumer.opt.Durable, "stream_seq", m.StreamSeq, "error", err)
+	if !m.settled.Swap(true) {
+		m.from.settle(m, o)
 	}
 }
 
@@ -83,16 +82,56 @@ func (m *Msg) Term(r Reason) { m.Settle(Drop(r)) }
 // Bury makes a dead letter of the message and drops it. Where that fails the message
 // comes again in some seconds, and the error says why.
 func (m *Msg) Bury(ctx context.Context, r Reason) error {
-	c := m.consumer
+	if err := m.from.bury(ctx, m, r); err != nil {
+		m.Nak(2*time.Second + rand.N(3*time.Second))
+		return err
+	}
+	m.Term(r)
+	return nil
+}
+
+// delivery is a message that came over the stream.
+type delivery struct {
+	raw      jetstream.Msg
+	consumer *Consumer
+}
+
+func (d delivery) settle(m *Msg, o Outcome) {
+	var err error
+	switch o.kind {
+	case done:
+		err = d.raw.Ack()
+	case retry:
+		err = d.raw.NakWithDelay(max(o.delay, time.Millisecond))
+	case drop:
+		err = d.raw.TermWithReason(string(o.reason))
+	}
+	if err != nil {
+		d.consumer.log.Debug("outcome of a message was not sent", "durable", d.consumer.opt.Durable, "stream_seq", m.StreamSeq, "error", err)
+	}
+}
+
+func (d delivery) bury(ctx context.Context, m *Msg, r Reason) error {
+	c := d.consumer
 	err := c.opt.DeadLetter.Bury(ctx, Letter{Durable: c.opt.Durable, Subject: m.Subject, StreamSeq: m.StreamSeq, ID: m.ID,
 		Headers: m.Header, Data: m.Data, Reason: r, Deliveries: m.Delivered})
 	if err != nil {
-		m.Nak(2*time.Second + rand.N(3*time.Second))
 		return fmt.Errorf("burying message %d of %s: %w", m.StreamSeq, c.opt.Durable, err)
 	}
-	m.Term(r)
 	c.metrics.buried.WithLabelValues(string(r)).Inc()
 	c.log.WarnContext(ctx, "message put into the dead letters", "durable", c.opt.Durable, "stream_seq", m.StreamSeq,
 		"event_id", m.ID, "reason", string(r), "deliveries", m.Delivered)
 	return nil
 }
+
+// Unearth makes a message of a letter, for the handler that it was meant for: it comes
+// from no stream, and settled hears its one outcome. Burying it is the outcome Drop.
+func Unearth(l Letter, settled func(Outcome)) *Msg {
+	return &Msg{ID: l.ID, Subject: l.Subject, Data: l.Data, Header: l.Headers, Delivered: l.Deliveries + 1, StreamSeq: l.StreamSeq, from: unearthed(settled)}
+}
+
+type unearthed func(Outcome)
+
+func (u unearthed) settle(_ *Msg, o Outcome) { u(o) }
+
+func (unearthed) bury(context.Context, *Msg, Reason) error { return nil }

@@ -89,6 +89,6 @@ func consumerConfigs() []jetstream.ConsumerConfig {
 	return []jetstream.ConsumerConfig{
 		consumer(DispatcherSend, 10*time.Second, "latchkey.code.requested.*", "latchkey.text.requested.*"),
 		consumer(VerifierJudge, 10*time.Second, "latchkey.code.entered.*"),
-		consumer(AuditorOrder, 30*time.Second, "latchkey.>"),
+		consumer(AuditorOrder, 10*time.Second, "latchkey.>"),
 	}
 }

@@ -124,7 +124,7 @@ func (c *Consumer) fill(ctx context.Context, first jetstream.Msg, buffer <-chan 
 
 // read returns the message, or nil if it is none of ours and was buried.
 func (c *Consumer) read(ctx context.Context, raw jetstream.Msg) *Msg {
-	m := &Msg{Subject: raw.Subject(), Data: raw.Data(), Header: raw.Headers(), raw: raw, consumer: c}
+	m := &Msg{Subject: raw.Subject(), Data: raw.Data(), Header: raw.Headers(), from: delivery{raw, c}}
 	if meta, err := raw.Metadata(); err == nil {
 		m.Delivered, m.StreamSeq = int(meta.NumDelivered), meta.Sequence.Stream
 	}
