@@ -3,3 +3,15 @@
 //   sqlc v1.31.1
 
 package auditor
+
+import (
+	"time"
+)
+
+type AuditAlarm struct {
+	ID       [16]byte
+	Kind     string
+	EventID  *[16]byte
+	Detail   string
+	RaisedAt time.Time
+}

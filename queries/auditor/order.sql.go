@@ -7,172 +7,61 @@ package auditor
 
 import (
 	"context"
-	"time"
 )
 
-const alarmCount = `-- name: AlarmCount :one
-SELECT count(*) FROM audit_alarm
-`
-
-func (q *Queries) AlarmCount(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, alarmCount)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
-const alarmInsert = `-- name: AlarmInsert :exec
-INSERT INTO audit_alarm (id, kind, event_id, detail) VALUES ($1, $2, $3, $4)
+const alarmInsert = `-- name: AlarmInsert :execrows
+INSERT INTO audit_alarm (id, kind, event_id, detail)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::text[])
 ON CONFLICT ON CONSTRAINT audit_alarm_once DO NOTHING
 `
 
 type AlarmInsertParams struct {
-	ID      [16]byte
-	Kind    string
-	EventID *[16]byte
-	Detail  string
+	Ids      [][16]byte
+	Kinds    []string
+	EventIds [][16]byte
+	Details  []string
 }
 
-func (q *Queries) AlarmInsert(ctx context.Context, arg AlarmInsertParams) error {
-	_, err := q.db.Exec(ctx, alarmInsert,
-		arg.ID,
-		arg.Kind,
-		arg.EventID,
-		arg.Detail,
+// An event raises an alarm of a kind once.
+func (q *Queries) AlarmInsert(ctx context.Context, arg AlarmInsertParams) (int64, error) {
+	result, err := q.db.Exec(ctx, alarmInsert,
+		arg.Ids,
+		arg.Kinds,
+		arg.EventIds,
+		arg.Details,
 	)
-	return err
-}
-
-const eventRead = `-- name: EventRead :many
-SELECT e.id, e.body, EXISTS (SELECT FROM leaf WHERE leaf.event_id = e.id)::boolean AS ordered
-FROM event e WHERE e.id = ANY($1::uuid[])
-`
-
-type EventReadRow struct {
-	ID      [16]byte
-	Body    []byte
-	Ordered bool
-}
-
-// The given events that the tables hold, and whether they have a place already.
-func (q *Queries) EventRead(ctx context.Context, ids [][16]byte) ([]EventReadRow, error) {
-	rows, err := q.db.Query(ctx, eventRead, ids)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	var items []EventReadRow
-	for rows.Next() {
-		var i EventReadRow
-		if err := rows.Scan(&i.ID, &i.Body, &i.Ordered); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
 }
 
-const eventUnordered = `-- name: EventUnordered :many
-SELECT e.id, e.body FROM event e
-WHERE e.id >= $1 AND e.id < $2 AND NOT EXISTS (SELECT FROM leaf WHERE leaf.event_id = e.id)
-ORDER BY e.id LIMIT $3
+const alarmPage = `-- name: AlarmPage :many
+SELECT id, kind, event_id, detail, raised_at FROM audit_alarm
+WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
-type EventUnorderedParams struct {
-	Since  [16]byte
+type AlarmPageParams struct {
 	Before [16]byte
 	Most   int32
 }
 
-type EventUnorderedRow struct {
-	ID   [16]byte
-	Body []byte
-}
-
-// Events of a window of ids that have no place yet.
-func (q *Queries) EventUnordered(ctx context.Context, arg EventUnorderedParams) ([]EventUnorderedRow, error) {
-	rows, err := q.db.Query(ctx, eventUnordered, arg.Since, arg.Before, arg.Most)
+// Alarms from the newest to the oldest.
+func (q *Queries) AlarmPage(ctx context.Context, arg AlarmPageParams) ([]AuditAlarm, error) {
+	rows, err := q.db.Query(ctx, alarmPage, arg.Before, arg.Most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []EventUnorderedRow
+	var items []AuditAlarm
 	for rows.Next() {
-		var i EventUnorderedRow
-		if err := rows.Scan(&i.ID, &i.Body); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const leafInsert = `-- name: LeafInsert :exec
-INSERT INTO leaf (index, event_id, hash)
-SELECT unnest($1::bigint[]), unnest($2::uuid[]), unnest($3::bytea[])
-`
-
-type LeafInsertParams struct {
-	Indexes  []int64
-	EventIds [][16]byte
-	Hashes   [][]byte
-}
-
-func (q *Queries) LeafInsert(ctx context.Context, arg LeafInsertParams) error {
-	_, err := q.db.Exec(ctx, leafInsert, arg.Indexes, arg.EventIds, arg.Hashes)
-	return err
-}
-
-const leafLast = `-- name: LeafLast :one
-SELECT coalesce(max(index), -1)::bigint FROM leaf
-`
-
-func (q *Queries) LeafLast(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, leafLast)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
-const leafPage = `-- name: LeafPage :many
-SELECT l.index, l.event_id, l.hash, e.body
-FROM leaf l JOIN event e ON e.id = l.event_id
-WHERE l.index >= $1 ORDER BY l.index LIMIT $2
-`
-
-type LeafPageParams struct {
-	FromIndex int64
-	Most      int32
-}
-
-type LeafPageRow struct {
-	Index   int64
-	EventID [16]byte
-	Hash    []byte
-	Body    []byte
-}
-
-// Events in their order, from an index on.
-func (q *Queries) LeafPage(ctx context.Context, arg LeafPageParams) ([]LeafPageRow, error) {
-	rows, err := q.db.Query(ctx, leafPage, arg.FromIndex, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []LeafPageRow
-	for rows.Next() {
-		var i LeafPageRow
+		var i AuditAlarm
 		if err := rows.Scan(
-			&i.Index,
+			&i.ID,
+			&i.Kind,
 			&i.EventID,
-			&i.Hash,
-			&i.Body,
+			&i.Detail,
+			&i.RaisedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -184,16 +73,169 @@ func (q *Queries) LeafPage(ctx context.Context, arg LeafPageParams) ([]LeafPageR
 	return items, nil
 }
 
-const leafSince = `-- name: LeafSince :one
-SELECT coalesce(min(index), -1)::bigint FROM leaf WHERE event_id >= uuid_floor($1::timestamptz)
+const eventRead = `-- name: EventRead :many
+SELECT e.id, e.type, e.account_id, e.body,
+    coalesce((SELECT true FROM leaf WHERE leaf.event_id = e.id), false)::boolean AS ordered
+FROM event e
+WHERE e.id = ANY($1::uuid[]) AND e.id >= $2 AND e.id <= $3
 `
 
-// The first place of an event made at or after a moment (its UUIDv7), -1 for none.
-func (q *Queries) LeafSince(ctx context.Context, since time.Time) (int64, error) {
-	row := q.db.QueryRow(ctx, leafSince, since)
+type EventReadParams struct {
+	Ids     [][16]byte
+	Lowest  [16]byte
+	Highest [16]byte
+}
+
+type EventReadRow struct {
+	ID        [16]byte
+	Type      string
+	AccountID [16]byte
+	Body      []byte
+	Ordered   bool
+}
+
+// The given events that the tables hold, and whether they have a place already. The
+// bounds are those of the ids: they keep the search to a few partitions.
+func (q *Queries) EventRead(ctx context.Context, arg EventReadParams) ([]EventReadRow, error) {
+	rows, err := q.db.Query(ctx, eventRead, arg.Ids, arg.Lowest, arg.Highest)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventReadRow
+	for rows.Next() {
+		var i EventReadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Type,
+			&i.AccountID,
+			&i.Body,
+			&i.Ordered,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const eventUnordered = `-- name: EventUnordered :many
+SELECT page.id, page.service, page.ordered, (page.place = $1::integer)::boolean AS last FROM (
+    SELECT e.id, e.service, coalesce((SELECT true FROM leaf WHERE leaf.event_id = e.id), false)::boolean AS ordered,
+        row_number() OVER (ORDER BY e.id) AS place
+    FROM (SELECT event.id, event.service FROM event WHERE event.id > $2 AND event.id < $3 ORDER BY event.id LIMIT $1::integer) e
+) page
+WHERE NOT page.ordered OR page.place = $1::integer ORDER BY page.id
+`
+
+type EventUnorderedParams struct {
+	Most   int32
+	After  [16]byte
+	Before [16]byte
+}
+
+type EventUnorderedRow struct {
+	ID      [16]byte
+	Service string
+	Ordered bool
+	Last    bool
+}
+
+// Looks at the next events by id, and returns those without a place; also the last of a
+// full page, for the look to go on from. The inner query comes first, so that a look
+// costs the same however long the log is.
+func (q *Queries) EventUnordered(ctx context.Context, arg EventUnorderedParams) ([]EventUnorderedRow, error) {
+	rows, err := q.db.Query(ctx, eventUnordered, arg.Most, arg.After, arg.Before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventUnorderedRow
+	for rows.Next() {
+		var i EventUnorderedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Service,
+			&i.Ordered,
+			&i.Last,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const leafInsert = `-- name: LeafInsert :one
+WITH placed AS (
+    INSERT INTO leaf (index, event_id, hash)
+    SELECT (SELECT coalesce(max(index), -1) FROM leaf) + given.place, given.event_id, given.hash
+    FROM (SELECT unnest($1::bigint[]) AS place, unnest($2::uuid[]) AS event_id, unnest($3::bytea[]) AS hash) given
+    RETURNING index
+)
+SELECT coalesce(min(index), -1)::bigint FROM placed
+`
+
+type LeafInsertParams struct {
+	Places   []int64
+	EventIds [][16]byte
+	Hashes   [][]byte
+}
+
+// Places the events after the last, in the order given; returns the first new place.
+func (q *Queries) LeafInsert(ctx context.Context, arg LeafInsertParams) (int64, error) {
+	row := q.db.QueryRow(ctx, leafInsert, arg.Places, arg.EventIds, arg.Hashes)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const leafLast = `-- name: LeafLast :one
+SELECT index, event_id FROM leaf ORDER BY index DESC LIMIT 1
+`
+
+type LeafLastRow struct {
+	Index   int64
+	EventID [16]byte
+}
+
+// The last place and its event's id, or no row.
+func (q *Queries) LeafLast(ctx context.Context) (LeafLastRow, error) {
+	row := q.db.QueryRow(ctx, leafLast)
+	var i LeafLastRow
+	err := row.Scan(&i.Index, &i.EventID)
+	return i, err
+}
+
+const leafOf = `-- name: LeafOf :many
+SELECT event_id FROM leaf WHERE event_id = ANY($1::uuid[])
+`
+
+// Those of the given events that have a place.
+func (q *Queries) LeafOf(ctx context.Context, eventIds [][16]byte) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, leafOf, eventIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][16]byte
+	for rows.Next() {
+		var event_id [16]byte
+		if err := rows.Scan(&event_id); err != nil {
+			return nil, err
+		}
+		items = append(items, event_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const orderLock = `-- name: OrderLock :one

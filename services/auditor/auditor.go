@@ -1,0 +1,114 @@
+// Package auditor gives every event its place in the one order, without gaps, and raises
+// an alarm where the tables and the stream disagree.
+//
+// One instance is active: it holds an advisory lock on a connection of its own, and writes
+// the order over that same connection, so an instance that lost the lock cannot write. The
+// others stand by and leave the stream to it.
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	queries "latchkey.dev/queries/auditor"
+	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/deadletter"
+)
+
+// Options configure an Auditor. Pool and Bus are required.
+type Options struct {
+	Pool *pgxpool.Pool // main database, as latchkey_auditor; not through a pooler that shares sessions
+	Bus  *bus.Conn     // as the auditor
+
+	// Patience is how long an event may lie in the tables without passing the stream,
+	// while the stream is open, before it is archived with an alarm. 30 s if zero.
+	Patience time.Duration
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	if o.Pool == nil {
+		errs = append(errs, errors.New("a database is required"))
+	}
+	if o.Bus == nil {
+		errs = append(errs, errors.New("a bus is required"))
+	}
+	if o.Patience < 0 {
+		errs = append(errs, errors.New("patience must not be negative"))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("auditor: %w", errors.Join(errs...))
+	}
+	if o.Patience == 0 {
+		o.Patience = 30 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// batchMost is the most events that get their places in one transaction.
+const batchMost = 512
+
+// Auditor is the auditor service.
+type Auditor struct {
+	o        Options
+	q        *queries.Queries // over the pool: reads alone
+	consumer *bus.Consumer
+	redriver *deadletter.Redriver
+	metrics  *metrics
+	tempo    tempo
+
+	orderer atomic.Pointer[orderer] // nil while standing by
+}
+
+// tempo is how often things are looked at; tests hurry it.
+type tempo struct {
+	gain  time.Duration // between two tries of a standby to get the lock
+	keep  time.Duration // between two proofs that the lock is still held
+	look  time.Duration // between two looks for what did not pass the stream
+	grace time.Duration // how long an event has to pass the stream before it is looked at
+}
+
+// New makes an Auditor. Nothing is opened yet.
+func New(o Options) (*Auditor, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	a := &Auditor{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer),
+		tempo: tempo{gain: time.Second, keep: 2 * time.Second, look: 2 * time.Second, grace: 3 * time.Second}}
+	letters := deadletter.Auditor(o.Pool)
+	var err error
+	if a.consumer, err = bus.NewConsumer(o.Bus, bus.ConsumerOptions{Durable: bus.AuditorOrder, BatchMax: batchMost, Handler: a.handle, DeadLetter: letters}); err != nil {
+		return nil, fmt.Errorf("auditor: %w", err)
+	}
+	if a.redriver, err = deadletter.NewRedriver(deadletter.RedriverOptions{Letters: letters, Handler: a.handle, Logger: o.Logger, Registerer: o.Registerer}); err != nil {
+		return nil, fmt.Errorf("auditor: %w", err)
+	}
+	return a, nil
+}
+
+// Active reports whether this instance is the one that orders.
+func (a *Auditor) Active() bool { return a.orderer.Load() != nil }
+
+// Ready reports whether the auditor can do its work, which for a standby is to wait.
+func (a *Auditor) Ready(ctx context.Context) error {
+	if err := a.o.Pool.Ping(ctx); err != nil {
+		return fmt.Errorf("auditor is not ready: %w", err)
+	}
+	return nil
+}
