@@ -20,6 +20,7 @@ import (
 	queries "latchkey.dev/queries/auditor"
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/deadletter"
+	"latchkey.dev/services/internal/host"
 )
 
 // Options configure an Auditor. Pool and Bus are required.
@@ -99,6 +100,18 @@ func New(o Options) (*Auditor, error) {
 	if a.redriver, err = deadletter.NewRedriver(deadletter.RedriverOptions{Letters: letters, Handler: a.handle, Logger: o.Logger, Registerer: o.Registerer}); err != nil {
 		return nil, fmt.Errorf("auditor: %w", err)
 	}
+	return a, nil
+}
+
+// Open makes an Auditor from what its host opened, and adds it to the host. Pool, bus,
+// logger and registerer of the options are the host's.
+func Open(h *host.Host, o Options) (*Auditor, error) {
+	o.Pool, o.Bus, o.Logger, o.Registerer = h.Main, h.Bus(), h.Log, h.Registerer
+	a, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	h.Part("order", a.Run)
 	return a, nil
 }
 

@@ -15,7 +15,7 @@ import (
 	queries "latchkey.dev/queries/auditor"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
-	"latchkey.dev/services/internal/deadletter"
+	"latchkey.dev/services/internal/host"
 )
 
 // Kind is what an alarm says; a closed set, and a metric label.
@@ -95,7 +95,7 @@ func (a *Auditor) handle(ctx context.Context, batch []*bus.Msg) {
 	})
 	if err != nil {
 		for _, m := range batch {
-			deadletter.Failed(ctx, m, err, a.o.Logger)
+			host.Failed(m, err, a.o.Logger)
 		}
 		return
 	}

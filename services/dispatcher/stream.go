@@ -4,10 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/google/uuid"
-
-	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/deadletter"
 	"latchkey.dev/services/internal/host"
 )
 
@@ -25,7 +23,7 @@ func Open(h *host.Host, o Options) (*Dispatcher, error) {
 		return d, nil
 	}
 	s := &stream{d: d}
-	c, err := h.Consumer(bus.DispatcherSend, 8, d.letters(), s.handle)
+	consume, err := h.Consumer(deadletter.Dispatcher(h.Main), 8, s.handle)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +31,7 @@ func Open(h *host.Host, o Options) (*Dispatcher, error) {
 	h.Part("consumer", func(ctx context.Context) error {
 		defer s.texts.Wait() // a text that has left is recorded
 		defer context.AfterFunc(ctx, s.stop)()
-		return c.Run(ctx)
+		return consume(ctx)
 	})
 	return d, nil
 }
@@ -75,12 +73,5 @@ func (s *stream) deliver(m *bus.Msg, r Request) {
 		m.Nak(later)
 	default:
 		m.Ack()
-	}
-}
-
-func (d *Dispatcher) letters() host.Letters {
-	return func(ctx context.Context, l bus.Letter, headers []byte) error {
-		return d.q.DeadLetterInsert(ctx, queries.DeadLetterInsertParams{ID: uuid.New(), Consumer: l.Durable, Subject: l.Subject, MessageID: l.ID.String(),
-			StreamSequence: int64(l.StreamSeq), Headers: headers, Data: l.Data, Reason: string(l.Reason), Deliveries: int32(l.Deliveries)})
 	}
 }

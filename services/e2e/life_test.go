@@ -296,11 +296,26 @@ func (w *world) lives(n int, carrier *phones) {
 	}
 }
 
+// audited waits until every event has its place, and checks that nothing alarmed.
+func (w *world) audited() {
+	w.t.Helper()
+	w.until("every event has a place", func() bool {
+		return w.count("SELECT count(*) FROM event") == w.count("SELECT count(*) FROM leaf JOIN event ON event.id = leaf.event_id")
+	})
+	if places, last := w.count("SELECT count(*) FROM leaf"), w.count("SELECT max(index) FROM leaf"); last != places-1 {
+		w.t.Errorf("%d places and the last is %d: there are gaps", places, last)
+	}
+	if n := w.count("SELECT count(*) FROM audit_alarm"); n != 0 {
+		w.t.Errorf("%d alarms", n)
+	}
+}
+
 // With the sweeps off, every life completes over JetStream alone.
 func TestLivesOverTheStreamAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *up.Options) { o.Dispatcher.SweepOff, o.Verifier.SweepOff = true, true })
 	w.lives(30, w.first)
+	w.audited()
 }
 
 // With the bus down, sign-ins answer, texts go out and codes register by the sweeps. When
@@ -319,6 +334,7 @@ func TestLivesWithTheBusDown(t *testing.T) {
 	if devices, texts := w.count("SELECT count(*) FROM device"), w.first.count(); devices != 10 || texts != 10 {
 		t.Errorf("%d devices and %d texts after the backlog came, want 10 of each", devices, texts)
 	}
+	w.audited()
 }
 
 // The whole JetStream store is wiped while people sign in: nobody notices, nothing is

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"latchkey.dev/services/auditor"
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/internal/bus"
@@ -34,19 +35,21 @@ type Options struct {
 	Login      login.Options
 	Dispatcher dispatcher.Options
 	Verifier   verifier.Options
+	Auditor    auditor.Options
 
 	Registry *prometheus.Registry // of all services; one of its own if nil
 	Logger   *slog.Logger
 }
 
 // Services are those that run, by their names.
-var Services = []string{bus.Login, bus.Dispatcher, bus.Verifier, bus.Console}
+var Services = []string{bus.Login, bus.Dispatcher, bus.Verifier, bus.Auditor, bus.Console}
 
 // Latchkey is a whole Latchkey.
 type Latchkey struct {
 	Login      *login.Login
 	Dispatcher *dispatcher.Dispatcher
 	Verifier   *verifier.Verifier
+	Auditor    *auditor.Auditor
 	Console    *console.Console
 
 	hosts []*host.Host
@@ -79,14 +82,16 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 		k.parts = append(k.parts, run.Component{Name: service, Run: h.Run})
 		return h
 	}
-	forLogin, forDispatcher, forVerifier, forConsole := open(bus.Login), open(bus.Dispatcher), open(bus.Verifier), open(bus.Console)
+	forLogin, forDispatcher, forVerifier := open(bus.Login), open(bus.Dispatcher), open(bus.Verifier)
+	forAuditor, forConsole := open(bus.Auditor), open(bus.Console)
 	if err != nil {
 		return nil, err
 	}
-	var errs [3]error
+	var errs [4]error
 	k.Login, errs[0] = login.Open(forLogin, o.Login)
 	k.Dispatcher, errs[1] = dispatcher.Open(forDispatcher, o.Dispatcher)
 	k.Verifier, errs[2] = verifier.Open(forVerifier, o.Verifier)
+	k.Auditor, errs[3] = auditor.Open(forAuditor, o.Auditor)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -103,5 +108,5 @@ func (k *Latchkey) Run(ctx context.Context) error { return run.All(ctx, k.parts.
 
 // Ready reports whether every service can do its work.
 func (k *Latchkey) Ready(ctx context.Context) error {
-	return errors.Join(k.Login.Ready(ctx), k.Dispatcher.Ready(ctx), k.Verifier.Ready(ctx))
+	return errors.Join(k.Login.Ready(ctx), k.Dispatcher.Ready(ctx), k.Verifier.Ready(ctx), k.Auditor.Ready(ctx))
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/google/uuid"
-
-	queries "latchkey.dev/queries/verifier"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/deadletter"
 	"latchkey.dev/services/internal/host"
 )
 
@@ -26,11 +24,11 @@ func Open(h *host.Host, o Options) (*Verifier, error) {
 	if o.StreamOff {
 		return v, nil
 	}
-	c, err := h.Consumer(bus.VerifierJudge, 2, v.letters(), v.handle)
+	consume, err := h.Consumer(deadletter.Verifier(h.Main), 2, v.handle)
 	if err != nil {
 		return nil, err
 	}
-	h.Part("consumer", c.Run)
+	h.Part("consumer", consume)
 	return v, nil
 }
 
@@ -71,12 +69,5 @@ func (v *Verifier) handle(ctx context.Context, batch []*bus.Msg) {
 			continue
 		}
 		m.Ack()
-	}
-}
-
-func (v *Verifier) letters() host.Letters {
-	return func(ctx context.Context, l bus.Letter, headers []byte) error {
-		return v.q.DeadLetterInsert(ctx, queries.DeadLetterInsertParams{ID: uuid.New(), Consumer: l.Durable, Subject: l.Subject, MessageID: l.ID.String(),
-			StreamSequence: int64(l.StreamSeq), Headers: headers, Data: l.Data, Reason: string(l.Reason), Deliveries: int32(l.Deliveries)})
 	}
 }

@@ -116,6 +116,9 @@ func Auditor(pool *pgxpool.Pool) *Letters {
 	}
 }
 
+// Consumer is the durable whose letters these are.
+func (l *Letters) Consumer() string { return l.consumer }
+
 // letters gives one type to rows that differ by their package alone.
 func letters[R interface {
 	~struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // RedriverOptions configure a Redriver. Letters and Handler are required.
 type RedriverOptions struct {
 	Letters *Letters
-	// Handler is the one of the letters' consumer. It must settle in the call, and bear a
-	// message twice: two instances of a service may take up one letter.
+	// Handler is the one of the letters' consumer. It settles in the call or later, and
+	// bears a message twice: two instances of a service may take up one letter.
 	Handler func(ctx context.Context, batch []*bus.Msg)
 
 	Logger     *slog.Logger
@@ -30,6 +31,7 @@ type RedriverOptions struct {
 const (
 	redriveEvery = time.Second
 	redrivePage  = 32
+	noteTime     = 5 * time.Second
 )
 
 // Redriver hands letters that an operator marked to their handler.
@@ -86,41 +88,74 @@ func (r *Redriver) runOnce(ctx context.Context) error {
 }
 
 func (r *Redriver) redrive(ctx context.Context, page []letter) error {
-	var mu sync.Mutex
-	outcomes := make([]bus.Outcome, len(page))
+	o := newOutcomes(len(page))
 	batch := make([]*bus.Msg, 0, len(page))
 	for i, l := range page {
-		outcomes[i] = bus.RetryAfter(redriveEvery)
-		settled := func(o bus.Outcome) {
-			mu.Lock()
-			defer mu.Unlock()
-			outcomes[i] = o
-		}
 		// As the consumer does with a message that carries no id.
 		id, err := uuid.Parse(l.MessageID)
 		if err != nil || id == uuid.Nil {
-			settled(bus.Drop(bus.NoID))
+			o.settle(i, bus.Drop(bus.NoID))
 			continue
 		}
 		var headers map[string][]string
 		if err := json.Unmarshal(l.Headers, &headers); err != nil {
-			settled(bus.Drop(bus.Undecodable))
+			o.settle(i, bus.Drop(bus.Undecodable))
 			continue
 		}
 		batch = append(batch, bus.Unearth(bus.Letter{Durable: r.o.Letters.consumer, Subject: l.Subject, StreamSeq: uint64(l.StreamSequence), ID: id,
-			Headers: headers, Data: l.Data, Reason: bus.Reason(l.Reason), Deliveries: int(l.Deliveries) + int(l.Redrives)}, settled))
+			Headers: headers, Data: l.Data, Reason: bus.Reason(l.Reason), Deliveries: int(l.Deliveries) + int(l.Redrives)},
+			func(out bus.Outcome) { o.settle(i, out) }))
 	}
 	if len(batch) > 0 {
 		r.o.Handler(ctx, batch)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	for i, o := range outcomes {
-		if err := r.note(ctx, page[i], o); err != nil {
+	settled := o.wait(ctx)
+	// What was handled is noted also when the turn is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
+	for i, out := range settled {
+		if err := r.note(ctx, page[i], out); err != nil {
 			return fmt.Errorf("noting what became of a letter: %w", err)
 		}
 	}
 	return nil
+}
+
+// outcomes collects what became of a page of letters.
+type outcomes struct {
+	mu   sync.Mutex
+	of   map[int]bus.Outcome
+	want int
+	all  chan struct{} // closed when all are there
+}
+
+func newOutcomes(want int) *outcomes {
+	o := &outcomes{of: map[int]bus.Outcome{}, want: want, all: make(chan struct{})}
+	if want == 0 {
+		close(o.all)
+	}
+	return o
+}
+
+func (o *outcomes) settle(i int, out bus.Outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.of[i] = out
+	if len(o.of) == o.want {
+		close(o.all)
+	}
+}
+
+// wait returns the outcomes when all are there or ctx has ended. A letter without one
+// stays marked.
+func (o *outcomes) wait(ctx context.Context) map[int]bus.Outcome {
+	select {
+	case <-o.all:
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.of)
 }
 
 func (r *Redriver) note(ctx context.Context, l letter, o bus.Outcome) error {

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,16 +9,25 @@ import (
 
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/deadletter"
+	"latchkey.dev/services/internal/run"
 )
 
-// Consumer returns a consumer that hands the messages of a durable to handler, up to
-// parallel batches at a time. It is not running yet: add it as a part.
-func (h *Host) Consumer(durable string, parallel int, letters Letters, handler func(context.Context, []*bus.Msg)) (*bus.Consumer, error) {
-	c, err := bus.NewConsumer(h.Line.conn, bus.ConsumerOptions{Durable: durable, Parallel: parallel, Handler: handler, DeadLetter: letters})
+// Consumer returns what consumes a durable, to be added as a part: it hands the messages
+// to handler, up to parallel batches at a time, and beside them the dead letters of the
+// durable that an operator asked for.
+func (h *Host) Consumer(letters *deadletter.Letters, parallel int, handler func(context.Context, []*bus.Msg)) (func(context.Context) error, error) {
+	c, err := bus.NewConsumer(h.Line.conn, bus.ConsumerOptions{Durable: letters.Consumer(), Parallel: parallel, Handler: handler, DeadLetter: letters})
 	if err != nil {
-		return nil, fmt.Errorf("consuming %s: %w", durable, err)
+		return nil, fmt.Errorf("consuming %s: %w", letters.Consumer(), err)
 	}
-	return c, nil
+	r, err := deadletter.NewRedriver(deadletter.RedriverOptions{Letters: letters, Handler: handler, Logger: h.Log, Registerer: h.Registerer})
+	if err != nil {
+		return nil, fmt.Errorf("consuming %s: %w", letters.Consumer(), err)
+	}
+	return func(ctx context.Context) error {
+		return run.All(ctx, run.Component{Name: "stream", Run: c.Run}, run.Component{Name: "redriver", Run: r.Run})
+	}, nil
 }
 
 // Read decodes a message that should be one of our events; one that is not is put aside.
@@ -50,21 +58,4 @@ const mostPatience = 30 * time.Second
 func Failed(m *bus.Msg, err error, log *slog.Logger) {
 	log.Warn("message was not handled", "message", m.ID, "deliveries", m.Delivered, "error", err)
 	m.Nak(min(time.Duration(m.Delivered)*time.Second, mostPatience))
-}
-
-// Letters keeps dead letters in Postgres.
-type Letters func(ctx context.Context, l bus.Letter, headers []byte) error
-
-var _ bus.DeadLetter = Letters(nil)
-
-// Bury implements bus.DeadLetter.
-func (keep Letters) Bury(ctx context.Context, l bus.Letter) error {
-	headers, err := json.Marshal(l.Headers)
-	if err == nil {
-		err = keep(ctx, l, headers)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping a dead letter: %w", err)
-	}
-	return nil
 }

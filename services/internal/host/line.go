@@ -47,6 +47,9 @@ func (l *Line) Notify(subject string, data []byte) {
 	}
 }
 
+// Bus is the service's connection to the bus, closed with the host.
+func (h *Host) Bus() *bus.Conn { return h.Line.conn }
+
 // Inbox opens an inbox of the service, closed with the host.
 func (h *Host) Inbox() (*bus.Inbox, error) {
 	in, err := h.Line.conn.Inbox()
