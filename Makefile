@@ -35,6 +35,11 @@ test: postgres chromium ## run every test, each on databases of its own
 	cd queries && go vet ./...
 	cd services && go run ./internal/storetest/withpostgres go test $(RACE) ./...
 
+.PHONY: bench
+bench: postgres ## measure whole lives on this machine
+	cd services && go build -o $(TOOLS)/latchkey ./cmd/latchkey
+	@mkdir -p .data && exec $(TOOLS)/latchkey bench --json $(CURDIR)/.data/bench.json
+
 .PHONY: lint
 lint: $(STATICCHECK) ## look for mistakes
 	@test -z "$$(gofmt -l $(MODULES) | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }

@@ -28,6 +28,7 @@ type commands struct {
 	Software softwareCommands `cmd:"" help:"List what people sign in to." group:"Operating"`
 
 	Proof proofCommand `cmd:"" help:"Make a DPoP proof of a device's key, for curl." group:"Trying"`
+	Bench benchCommand `cmd:"" help:"Measure whole lives on this machine, and what the machine does at best." group:"Trying"`
 }
 
 func main() {

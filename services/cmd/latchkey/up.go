@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/pprof"
 	"os"
+	"time"
 
 	"latchkey.dev/services/cmd/internal/serve"
 	"latchkey.dev/services/internal/run"
@@ -25,6 +29,7 @@ type upCommand struct {
 	Origin  string `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
 	Config  string `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
 	Digits  int    `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
+	Profile string `name:"profile-listen" help:"Address of Go's profiles, which tell where time and memory go; none if not given." env:"LATCHKEY_PROFILE_LISTEN"`
 }
 
 // Run runs it until ctx ends.
@@ -35,8 +40,35 @@ func (c *upCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Phones: c.Phones, Metrics: c.Metrics,
-		Origin: c.Origin, Digits: c.Digits, Out: os.Stdout, Logger: log})
+	parts := []run.Component{{Name: "latchkey", Run: func(ctx context.Context) error {
+		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Phones: c.Phones, Metrics: c.Metrics,
+			Origin: c.Origin, Digits: c.Digits, Out: os.Stdout, Logger: log})
+	}}}
+	if c.Profile != "" {
+		l, err := net.Listen("tcp", c.Profile)
+		if err != nil {
+			return fmt.Errorf("the profiles cannot be listened on: %w", err)
+		}
+		parts = append(parts, profiles(l))
+	}
+	return run.All(ctx, parts...)
+}
+
+// profiles serves Go's own profiles (runtime/pprof). They show functions and no values, but
+// taking one costs time, so only operators may reach the address.
+func profiles(l net.Listener) run.Component {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	return run.Component{Name: "profiles", Run: func(ctx context.Context) error {
+		s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+		stop := context.AfterFunc(ctx, func() { s.Close() })
+		defer stop()
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}}
 }
 
 // Database names a PostgreSQL that runs, by an administrator's URL.

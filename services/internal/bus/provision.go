@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -91,4 +92,13 @@ func consumerConfigs() []jetstream.ConsumerConfig {
 		consumer(VerifierJudge, 10*time.Second, "latchkey.code.entered.*"),
 		consumer(AuditorOrder, 10*time.Second, "latchkey.>"),
 	}
+}
+
+// Storage is what holds the stream: "file" or "memory". The connection must be the provisioner's.
+func Storage(ctx context.Context, c *Conn) (string, error) {
+	s, err := c.js.Stream(ctx, Stream)
+	if err != nil {
+		return "", fmt.Errorf("asking for the stream %s: %w", Stream, err)
+	}
+	return strings.ToLower(s.CachedInfo().Config.Storage.String()), nil
 }

@@ -134,6 +134,15 @@ func ready(srv *server.Server, fatal <-chan string) error {
 // ClientURL is where clients connect, with the port that was chosen.
 func (s *Server) ClientURL() string { return s.srv.ClientURL() }
 
+// SyncInterval is how often the store is synced to disk: what a power failure may take
+// of the stream's tail.
+func (s *Server) SyncInterval() time.Duration {
+	if c := s.srv.JetStreamConfig(); c != nil {
+		return c.SyncInterval
+	}
+	return 0
+}
+
 // Shutdown stops the server, writes the store out and returns when that is done.
 // Stopping twice is safe.
 func (s *Server) Shutdown() {

@@ -90,7 +90,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 func (s *Server) settings() []string {
 	set := []string{
 		"listen_addresses=", "unix_socket_directories=" + s.socket, "unix_socket_permissions=0700",
-		"max_connections=200", "shared_buffers=256MB", "jit=off",
+		"max_connections=400", "shared_buffers=256MB", "jit=off",
 		"fsync=on", "synchronous_commit=on", "wal_buffers=16MB", "wal_compression=on", "max_wal_size=2GB", "checkpoint_timeout=15min",
 		// The name GMT, unlike UTC, needs no time zone files on the machine.
 		"timezone=GMT", "log_timezone=GMT",

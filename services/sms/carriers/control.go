@@ -22,6 +22,7 @@ import (
 //	     ?since=seq   only texts after that one
 //	     ?to=number   only texts to that number, E.164 with its + (written %2B in a query)
 //	     ?limit=n     at most n texts, 1 to 1000 (100)
+//	     ?wait=s      waits up to s seconds for one, 0 to 60 (0)
 //	GET  /control/texts/{number}/{n}            the nth text to a number since the last reset, counted from 1
 //	     ?wait=s      waits up to s seconds for it, 0 to 60 (0)
 //	POST /control/reset                         forgets texts and counters; the carriers behave again
@@ -138,9 +139,45 @@ func (s *Simulator) getTexts(w http.ResponseWriter, r *http.Request) error {
 	if to != "" && !e164(to) {
 		return bad("to must be a number with its +, which a query writes as %2B.")
 	}
-	_, now, _ := s.journal.latest(place{}, "", 0)
-	web.WriteJSON(w, http.StatusOK, Texts{Texts: s.journal.since(since, to, limit), Last: now.seq})
-	return nil
+	ctx, end, err := s.waiting(w, r)
+	if err != nil {
+		return err
+	}
+	defer end()
+	for {
+		_, now, grown := s.journal.latest(place{}, "", 0)
+		texts := s.journal.since(since, to, limit)
+		if len(texts) == 0 {
+			select {
+			case <-grown:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		web.WriteJSON(w, http.StatusOK, Texts{Texts: texts, Last: now.seq})
+		return nil
+	}
+}
+
+// waiting is the time that a request is ready to wait for a text, which ends with the
+// simulator too. It lasts no longer than until end is called.
+func (s *Simulator) waiting(w http.ResponseWriter, r *http.Request) (ctx context.Context, end func(), err error) {
+	wait, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("wait"), "0"))
+	if err != nil || wait < 0 || wait > maxWait {
+		return nil, nil, bad("wait must be 0 to " + strconv.Itoa(maxWait) + " seconds.")
+	}
+	if s.held.Add(1) > maxHeld {
+		s.held.Add(-1)
+		return nil, nil, tooMany
+	}
+	patient(w)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(wait)*time.Second)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		s.held.Add(-1)
+	}, nil
 }
 
 func (s *Simulator) getText(w http.ResponseWriter, r *http.Request) error {
@@ -149,19 +186,11 @@ func (s *Simulator) getText(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || n < 1 || !e164(to) {
 		return bad("the path names a number with its + and which of its texts, from 1 on.")
 	}
-	wait, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("wait"), "0"))
-	if err != nil || wait < 0 || wait > maxWait {
-		return bad("wait must be 0 to " + strconv.Itoa(maxWait) + " seconds.")
+	ctx, end, err := s.waiting(w, r)
+	if err != nil {
+		return err
 	}
-	if s.held.Add(1) > maxHeld {
-		s.held.Add(-1)
-		return tooMany
-	}
-	defer s.held.Add(-1)
-	patient(w)
-	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(wait)*time.Second)
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
+	defer end()
 	text, err := s.journal.wait(ctx, to, n)
 	switch {
 	case errors.Is(err, errForgotten):

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/install"
@@ -47,6 +49,7 @@ type Local struct {
 	keys    install.Folder
 	config  config.File
 	url     string // of the public address
+	bus     *natsd.Server
 	phones  *carriers.Simulator
 	k       *up.Latchkey
 	parts   []run.Component
@@ -138,6 +141,7 @@ func (l *Local) startBus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.bus = srv
 	l.closers = append(l.closers, srv.Shutdown)
 	if err := l.keys.SetBusURL(srv.ClientURL()); err != nil {
 		return err
@@ -161,6 +165,9 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 		return err
 	}
 	o.Public, o.Registry, o.Logger = ls.public, obs.NewRegistry(), l.o.Logger
+	o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
+		Help: "How often the embedded bus syncs its store to disk: what a power failure may take of the stream's tail."},
+		func() float64 { return l.bus.SyncInterval().Seconds() }))
 	if l.k, err = up.New(ctx, o); err != nil {
 		return err
 	}
