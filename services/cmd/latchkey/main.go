@@ -3,6 +3,7 @@
 package main
 
 import (
+	"latchkey.dev/services/cmd/internal/auditor"
 	"latchkey.dev/services/cmd/internal/dispatcher"
 	"latchkey.dev/services/cmd/internal/login"
 	"latchkey.dev/services/cmd/internal/serve"
@@ -16,16 +17,20 @@ type commands struct {
 	Login      login.Command      `cmd:"" help:"Run the login service." group:"One service alone"`
 	Dispatcher dispatcher.Command `cmd:"" help:"Run the dispatcher service." group:"One service alone"`
 	Verifier   verifier.Command   `cmd:"" help:"Run the verifier service." group:"One service alone"`
+	Auditor    auditor.Command    `cmd:"" help:"Run the auditor service." group:"One service alone"`
 	Carriers   carriersCommand    `cmd:"" help:"Run the simulated carriers and their phones." group:"One service alone"`
 
 	Keys      keysCommand      `cmd:"" help:"Make the key files that are missing." group:"Setting up"`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the databases to this version's schema." group:"Setting up"`
 	Provision provisionCommand `cmd:"" help:"Make the stream and its consumers, and write down the softwares." group:"Setting up"`
 
-	Account  accountCommands  `cmd:"" help:"Open and list accounts." group:"Operating"`
-	Key      keyCommands      `cmd:"" help:"Give products keys to the API, and revoke them." group:"Operating"`
-	Member   memberCommands   `cmd:"" help:"Save people, through the API." group:"Operating"`
-	Software softwareCommands `cmd:"" help:"List what people sign in to." group:"Operating"`
+	Account    accountCommands    `cmd:"" help:"Open and list accounts." group:"Operating"`
+	Key        keyCommands        `cmd:"" help:"Give products keys to the API, and revoke them." group:"Operating"`
+	Member     memberCommands     `cmd:"" help:"Save people, through the API." group:"Operating"`
+	Software   softwareCommands   `cmd:"" help:"List what people sign in to." group:"Operating"`
+	DeadLetter deadLetterCommands `cmd:"" name:"deadletter" help:"See messages that could not be handled, and have them handled again." group:"Operating"`
+
+	Audit auditCommands `cmd:"" help:"Replay events, and see alarms." group:"Auditing"`
 
 	Proof proofCommand `cmd:"" help:"Make a DPoP proof of a device's key, for curl." group:"Trying"`
 	Bench benchCommand `cmd:"" help:"Measure whole lives on this machine, and what the machine does at best." group:"Trying"`
