@@ -117,8 +117,11 @@ func (r *rig) send(t *testing.T, ctx context.Context, m sms.Message) sms.Outcome
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(limit) {
 		limit = deadline
 	}
-	if late := time.Since(limit); late > slack {
+	switch late := time.Since(limit); {
+	case late > slack:
 		t.Errorf("Send returned %v after its deadline", late)
+	case late > 0:
+		t.Logf("Send returned %v after its deadline", late)
 	}
 	return out
 }
