@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,6 +106,7 @@ func (l *Local) listen() (ls listeners, err error) {
 		}
 		l.closers = append(l.closers, func() { (*a.into).Close() })
 	}
+	l.o.Phones, l.o.Metrics = ls.phones.Addr().String(), ls.metrics.Addr().String()
 	l.url = "http://" + ls.public.Addr().String()
 	if l.o.Origin == "" {
 		l.o.Origin = l.url
@@ -117,14 +119,38 @@ func (l *Local) start(ctx context.Context, ls listeners) error {
 	if err := os.MkdirAll(l.o.Data, 0o711); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
-	var err error
+	unlock, err := lock(l.o.Data)
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, unlock)
 	if l.keys, err = install.Make(filepath.Join(l.o.Data, "keys"), bus.Services(), bus.NewSeed, bus.PublicKey); err != nil {
 		return err
 	}
-	if err := errors.Join(l.startPostgres(ctx), l.startBus(ctx), l.startCarriers(ls)); err != nil {
+	if err := l.startPostgres(ctx); err != nil {
+		return err
+	}
+	if err := l.startBus(ctx); err != nil {
+		return err
+	}
+	if err := l.startCarriers(ls); err != nil {
 		return err
 	}
 	return l.startServices(ctx, ls)
+}
+
+// lock takes a data folder for this process. The kernel lets go of it when the process
+// ends, however it ends.
+func lock(data string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("taking the data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("the data in %s are in use by another Latchkey: stop it, or set LATCHKEY_DATA to another folder", data)
+	}
+	return func() { f.Close() }, nil
 }
 
 // startBus starts the embedded server and makes the stream.
