@@ -271,10 +271,6 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would gather it
 	flush := http.NewResponseController(w)
-	// The server's limit for reading a request would end the stream with it.
-	if err := flush.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("opening a stream: %w", err)
-	}
 	tick := time.NewTicker(streamEvery)
 	defer tick.Stop()
 	deadline := time.NewTimer(11 * time.Minute)

@@ -67,6 +67,7 @@ type house struct {
 	apiKey   string
 	contract *contract // all traffic passes through it
 	known    string    // what was written by the last look, "" for not known
+	options  login.Options
 }
 
 func newMAC(t *testing.T) tink.MAC {
@@ -98,9 +99,10 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 	server := httptest.NewUnstartedServer(nil)
 	origin := "http://" + server.Listener.Addr().String()
 	var err error
-	h.login, err = login.New(login.Options{Pool: db.Pool(t, "login"), KeysPool: db.KeysPool(t, "login"), Bus: h.bus, Origin: origin,
+	h.options = login.Options{Pool: db.Pool(t, "login"), KeysPool: db.KeysPool(t, "login"), Bus: h.bus, Origin: origin,
 		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: newKey(t).Public(), WrapKey: newKey(t).Public(),
-		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.log}, nil))})
+		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.log}, nil))}
+	h.login, err = login.New(h.options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +122,26 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 	h.exec(`INSERT INTO software (id, kind, name, addresses) VALUES ('web', 'web', 'Maple', '{https://shop.example/login}'), ('mobile', 'mobile', 'Maple', '{}')`)
 	h.exec(`INSERT INTO judge_public_key (id, public_key) VALUES (1, $1)`, newKey(t).Public().Bytes())
 	return h
+}
+
+// another starts another instance of the same service, changed, on a server that reads
+// requests for readTimeout at most, and returns the house as seen from there.
+func (h *house) another(readTimeout time.Duration, change func(*login.Options)) *house {
+	h.t.Helper()
+	other := *h
+	server := httptest.NewUnstartedServer(nil)
+	other.url = "http://" + server.Listener.Addr().String()
+	o := h.options
+	o.Origin = other.url
+	change(&o)
+	var err error
+	if other.login, err = login.New(o); err != nil {
+		h.t.Fatal(err)
+	}
+	server.Config.Handler, server.Config.ReadTimeout = other.login.Handler(), readTimeout
+	server.Start()
+	h.t.Cleanup(server.Close)
+	return &other
 }
 
 type lockedWriter struct {
