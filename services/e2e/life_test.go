@@ -78,6 +78,20 @@ func (p *phones) code(t *testing.T, number string, n int) string {
 	}
 }
 
+// to returns the texts that came to a number.
+func (p *phones) to(number string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.texts[number]
+}
+
+// fail has the carrier refuse all texts, or take them again.
+func (p *phones) fail(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
 func (p *phones) count() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -363,7 +377,7 @@ func TestLivesWhileTheStoreIsWiped(t *testing.T) {
 func TestLivesWithTheFirstCarrierDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(*up.Options) {})
-	w.first.down = true
+	w.first.fail(true)
 	w.lives(5, w.second)
 }
 

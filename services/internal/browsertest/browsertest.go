@@ -3,6 +3,7 @@ package browsertest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 const Env = "LATCHKEY_CHROMIUM"
 
 // patience is how long a page may take to say what is waited for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func program(t testing.TB) string {
 	t.Helper()
@@ -60,6 +61,9 @@ func Start(t *testing.T) *Browser {
 	}
 	return &Browser{t, ctx}
 }
+
+// On returns the same browser for a subtest.
+func (b *Browser) On(t *testing.T) *Browser { return &Browser{t, b.ctx} }
 
 // Profile opens a tab in a browser profile of its own, with nothing stored in it.
 func (b *Browser) Profile() *Tab { return b.tab(b.ctx, chromedp.WithNewBrowserContext()) }
@@ -129,7 +133,8 @@ func (p *Tab) Reload() {
 func (p *Tab) Fill(selector, typed string) {
 	p.t.Helper()
 	s := chromedp.CSS(selector)
-	p.do(chromedp.WaitVisible(s), chromedp.Clear(s), chromedp.SendKeys(s, typed))
+	empty := chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.querySelector(%q).value = ''", selector))
+	p.do(chromedp.WaitVisible(s), empty, chromedp.SendKeys(s, typed))
 }
 
 // Press presses keys in the field that has the focus of a selector.
@@ -211,6 +216,14 @@ func (p *Tab) Script(expression string) string {
 func (p *Tab) WithoutScript() {
 	p.t.Helper()
 	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Before runs a script in every page from now on, before the page's own.
+func (p *Tab) Before(script string) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
 		p.t.Fatal(err)
 	}
 }
