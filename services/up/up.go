@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,6 +32,9 @@ type Options struct {
 
 	Public net.Listener // the public API and pages, and the providers' receipts under /receipts/
 
+	// Without names services that run in processes of their own: dispatcher, verifier, auditor.
+	Without []string
+
 	// What each service is told beside what its host opens.
 	Login      login.Options
 	Dispatcher dispatcher.Options
@@ -47,13 +51,14 @@ var Services = []string{bus.Login, bus.Dispatcher, bus.Verifier, bus.Auditor, bu
 // Latchkey is a whole Latchkey.
 type Latchkey struct {
 	Login      *login.Login
-	Dispatcher *dispatcher.Dispatcher
+	Dispatcher *dispatcher.Dispatcher // nil, as Verifier and Auditor are, in a process that runs without it
 	Verifier   *verifier.Verifier
 	Auditor    *auditor.Auditor
 	Console    *console.Console
 
 	hosts []*host.Host
 	parts []run.Component
+	ready []func(context.Context) error
 }
 
 // New opens what the services need. Postgres and the bus may be down: they are waited for.
@@ -73,6 +78,9 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 		}
 	}()
 	open := func(service string) *host.Host {
+		if slices.Contains(o.Without, service) {
+			return nil
+		}
 		h, openErr := host.Open(ctx, host.Options{Service: service, MainURL: o.MainURL(service), KeysURL: o.KeysURL(service),
 			BusURL: o.BusURL, BusSeed: o.Seed(service), Registry: o.Registry, Logger: o.Logger})
 		if err = errors.Join(err, openErr); openErr != nil {
@@ -89,16 +97,28 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	}
 	var errs [4]error
 	k.Login, errs[0] = login.Open(forLogin, o.Login)
-	k.Dispatcher, errs[1] = dispatcher.Open(forDispatcher, o.Dispatcher)
-	k.Verifier, errs[2] = verifier.Open(forVerifier, o.Verifier)
-	k.Auditor, errs[3] = auditor.Open(forAuditor, o.Auditor)
+	k.ready = append(k.ready, k.Login.Ready)
+	if forDispatcher != nil {
+		k.Dispatcher, errs[1] = dispatcher.Open(forDispatcher, o.Dispatcher)
+		k.ready = append(k.ready, k.Dispatcher.Ready)
+	}
+	if forVerifier != nil {
+		k.Verifier, errs[2] = verifier.Open(forVerifier, o.Verifier)
+		k.ready = append(k.ready, k.Verifier.Ready)
+	}
+	if forAuditor != nil {
+		k.Auditor, errs[3] = auditor.Open(forAuditor, o.Auditor)
+		k.ready = append(k.ready, k.Auditor.Ready)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	k.Console = console.Open(forConsole)
 	public := http.NewServeMux()
 	public.Handle("/", k.Login.Handler())
-	public.Handle("/receipts/", k.Dispatcher.Handler())
+	if k.Dispatcher != nil {
+		public.Handle("/receipts/", k.Dispatcher.Handler())
+	}
 	k.parts = append(k.parts, run.Component{Name: "public server", Run: (&web.Server{Name: "public", Listener: o.Public, Handler: public, Logger: o.Logger}).Run})
 	return k, nil
 }
@@ -106,7 +126,11 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 // Run runs all services until ctx ends or one fails, and returns when all have ended.
 func (k *Latchkey) Run(ctx context.Context) error { return run.All(ctx, k.parts...) }
 
-// Ready reports whether every service can do its work.
+// Ready reports whether every service of this process can do its work.
 func (k *Latchkey) Ready(ctx context.Context) error {
-	return errors.Join(k.Login.Ready(ctx), k.Dispatcher.Ready(ctx), k.Verifier.Ready(ctx), k.Auditor.Ready(ctx))
+	var errs []error
+	for _, ready := range k.ready {
+		errs = append(errs, ready(ctx))
+	}
+	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ type commands struct {
 	Dispatcher dispatcher.Command `cmd:"" help:"Run the dispatcher service." group:"One service alone"`
 	Verifier   verifier.Command   `cmd:"" help:"Run the verifier service." group:"One service alone"`
 	Auditor    auditor.Command    `cmd:"" help:"Run the auditor service." group:"One service alone"`
+	Bus        busCommand         `cmd:"" help:"Run the embedded bus server." group:"One service alone"`
 	Carriers   carriersCommand    `cmd:"" help:"Run the simulated carriers and their phones." group:"One service alone"`
 
 	Keys      keysCommand      `cmd:"" help:"Make the key files that are missing." group:"Setting up"`

@@ -30,6 +30,8 @@ type upCommand struct {
 	Config  string `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
 	Digits  int    `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
 	Profile string `name:"profile-listen" help:"Address of Go's profiles, which tell where time and memory go; none if not given." env:"LATCHKEY_PROFILE_LISTEN"`
+
+	Without []string `help:"What runs in a process of its own beside this one: ${enum}." env:"LATCHKEY_WITHOUT" enum:"bus,dispatcher,verifier,auditor"`
 }
 
 // Run runs it until ctx ends.
@@ -42,7 +44,7 @@ func (c *upCommand) Run(ctx context.Context) error {
 	}
 	parts := []run.Component{{Name: "latchkey", Run: func(ctx context.Context) error {
 		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Phones: c.Phones, Metrics: c.Metrics,
-			Origin: c.Origin, Digits: c.Digits, Out: os.Stdout, Logger: log})
+			Origin: c.Origin, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
 	}}}
 	if c.Profile != "" {
 		l, err := net.Listen("tcp", c.Profile)
@@ -88,6 +90,9 @@ func (d Database) admin() (secret.String, error) {
 type carriersCommand struct {
 	serve.Common
 	Listen string `help:"Address of the phone page and both carriers' APIs." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
+	// On an address of its own a carrier that is down refuses connections, as a real one would.
+	Vonage string `name:"vonage-listen" help:"Address of Vonage's API alone." env:"LATCHKEY_VONAGE_LISTEN"`
+	Twilio string `name:"twilio-listen" help:"Address of Twilio's API alone." env:"LATCHKEY_TWILIO_LISTEN"`
 }
 
 // Run runs them until ctx ends.
@@ -99,5 +104,18 @@ func (c *carriersCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("the carriers cannot listen: %w", err)
 	}
 	fmt.Printf("phones and carriers: http://%s/\n", l.Addr())
+	for _, own := range []struct {
+		carrier carriers.Carrier
+		address string
+	}{{carriers.Vonage, c.Vonage}, {carriers.Twilio, c.Twilio}} {
+		if own.address == "" {
+			continue
+		}
+		at, err := s.Listen(own.carrier, own.address)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s alone: http://%s/\n", own.carrier, at)
+	}
 	return run.All(ctx, run.Component{Name: "phones", Run: s.Run}, run.Component{Name: "carriers", Run: (&web.Server{Name: "carriers", Listener: l, Handler: s.Handler(), Logger: c.Logger()}).Run})
 }

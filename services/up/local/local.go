@@ -40,6 +40,9 @@ type Options struct {
 	Origin                  string // how browsers reach Public; http://<Public> if empty
 	Digits                  int    // of a code: six if zero
 
+	// Without names what runs in processes of its own beside this one: Bus, dispatcher, verifier, auditor.
+	Without []string
+
 	Out    io.Writer // gets the lines for the person who started it
 	Logger *slog.Logger
 }
@@ -49,8 +52,8 @@ type Local struct {
 	o       Options
 	keys    install.Folder
 	config  config.File
-	url     string // of the public address
-	bus     *natsd.Server
+	url     string        // of the public address
+	bus     *natsd.Server // nil where it runs in a process of its own
 	phones  *carriers.Simulator
 	k       *up.Latchkey
 	parts   []run.Component
@@ -153,47 +156,18 @@ func lock(data string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// startBus starts the embedded server and makes the stream.
-func (l *Local) startBus(ctx context.Context) error {
-	var users []natsd.User
-	for _, s := range bus.Services() {
-		key, err := l.keys.BusPublicKey(s)
-		if err != nil {
-			return err
-		}
-		users = append(users, natsd.User{PublicKey: key, Rights: bus.Rights(s)})
-	}
-	srv, err := natsd.Start(natsd.Options{Dir: filepath.Join(l.o.Data, "bus"), Port: -1, Users: users, Logger: l.o.Logger})
-	if err != nil {
-		return err
-	}
-	l.bus = srv
-	l.closers = append(l.closers, srv.Shutdown)
-	if err := l.keys.SetBusURL(srv.ClientURL()); err != nil {
-		return err
-	}
-	seed, err := l.keys.BusSeed(bus.Provisioner)
-	if err != nil {
-		return err
-	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: srv.ClientURL(), NKeySeed: seed, Service: bus.Provisioner, Logger: l.o.Logger})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return bus.Provision(ctx, conn, bus.Config{})
-}
-
 // startServices opens all services on what was started.
 func (l *Local) startServices(ctx context.Context, ls listeners) error {
 	o, err := Services(l.keys, l.config, l.o.Origin, l.o.Digits)
 	if err != nil {
 		return err
 	}
-	o.Public, o.Registry, o.Logger = ls.public, obs.NewRegistry(), l.o.Logger
-	o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
-		Help: "How often the embedded bus syncs its store to disk: what a power failure may take of the stream's tail."},
-		func() float64 { return l.bus.SyncInterval().Seconds() }))
+	o.Public, o.Registry, o.Logger, o.Without = ls.public, obs.NewRegistry(), l.o.Logger, l.o.Without
+	if l.bus != nil {
+		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
+			Help: "How often the embedded bus syncs its store to disk: what a power failure may take of the stream's tail."},
+			func() float64 { return l.bus.SyncInterval().Seconds() }))
+	}
 	if l.k, err = up.New(ctx, o); err != nil {
 		return err
 	}

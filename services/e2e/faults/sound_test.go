@@ -1,0 +1,138 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/install"
+)
+
+// tolerance is what a fault may have done besides.
+type tolerance struct {
+	texts    int  // most texts of one challenge's text number: 2 where a process died between
+	lostBus  bool // the bus lost its store: not every event is on the stream any more
+	unopened bool // challenges whose answer was lost may be left open
+}
+
+// sound joins what the clients saw, Postgres, the carriers' journal and the stream, and
+// reports everything that does not fit, once all work is done.
+func (h *house) sound(t *testing.T, may tolerance) {
+	t.Helper()
+	most := max(may.texts, 1)
+	// Done: nothing due, nothing in flight, nothing unjudged.
+	h.until("all work is done", 60*time.Second, func() bool {
+		return h.count(`SELECT (SELECT count(*) FROM attempt WHERE due_at IS NOT NULL)
+			+ (SELECT count(*) FROM entry e WHERE NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id))
+			+ (SELECT count(*) FROM text_request r WHERE NOT EXISTS (SELECT FROM attempt a WHERE a.challenge_id = r.challenge_id AND a.request_no = r.request_no))`) == 0
+	})
+	none := func(what, sql string, args ...any) {
+		t.Helper()
+		if n := h.count(sql, args...); n != 0 {
+			t.Errorf("%d %s", n, what)
+		}
+	}
+	none("challenges that no carrier accepted a text of",
+		`SELECT count(*) FROM challenge c WHERE NOT EXISTS (SELECT FROM attempt a WHERE a.challenge_id = c.id AND a.ending = 'accepted')
+			AND end_reason IS DISTINCT FROM 'registered'`)
+	none("challenges that were closed as registered and have not exactly one device",
+		`SELECT count(*) FROM challenge c WHERE end_reason = 'registered' AND (SELECT count(*) FROM device d WHERE d.challenge_id = c.id) <> 1`)
+	none("devices of challenges that were not closed as registered",
+		`SELECT count(*) FROM device d LEFT JOIN challenge c ON c.id = d.challenge_id WHERE c.end_reason IS DISTINCT FROM 'registered'`)
+	none("members with more than one device",
+		`SELECT count(*) FROM (SELECT member_id FROM device GROUP BY member_id HAVING count(*) > 1) m`)
+	none("devices without exactly one event that tells of them",
+		`SELECT count(*) FROM device d WHERE (SELECT count(*) FROM verifier_event e WHERE type = 'latchkey.device.registered'
+			AND convert_from(body, 'UTF8')::jsonb #>> '{data,device}' = d.id::text) <> 1`)
+	none("attempts without their event", `SELECT count(*) FROM attempt a WHERE provider <> '' AND NOT EXISTS (SELECT FROM dispatcher_event e
+			WHERE type = 'latchkey.sms.attempted' AND convert_from(body, 'UTF8')::jsonb #>> '{data,attempt}' = a.id::text)`)
+	none("dead letters", `SELECT count(*) FROM dead_letter`)
+	h.soundTexts(t, most)
+	if !may.lostBus {
+		h.soundStream(t)
+	}
+}
+
+// soundTexts: each text number has the same digits however often it was sent, no other
+// number of the challenge has them, and none was sent more often than it may.
+func (h *house) soundTexts(t *testing.T, most int) {
+	t.Helper()
+	type text struct {
+		challenge uuid.UUID
+		number    int
+	}
+	texts := map[uuid.UUID]text{} // by attempt
+	rows, err := h.db.Query(context.Background(), `SELECT id, challenge_id, text_no FROM attempt WHERE provider <> ''`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var attempt uuid.UUID
+		var of text
+		if err := rows.Scan(&attempt, &of.challenge, &of.number); err != nil {
+			t.Fatal(err)
+		}
+		texts[attempt] = of
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	codes, sent := map[text]string{}, map[text]int{}
+	for _, arrived := range h.journal(h.since) {
+		attempt, err := uuid.Parse(arrived.ClientRef)
+		if err != nil {
+			continue // Twilio is told no reference
+		}
+		of, ok := texts[attempt]
+		if !ok {
+			t.Errorf("text %d arrived of an attempt that is not in the table", arrived.Seq)
+			continue
+		}
+		sent[of]++
+		if before, ok := codes[of]; ok && before != codeOf(arrived) {
+			t.Errorf("text %d of challenge %s came with two different codes", of.number, of.challenge)
+		}
+		codes[of] = codeOf(arrived)
+	}
+	for of, n := range sent {
+		if n > most {
+			t.Errorf("text %d of challenge %s was sent %d times, want %d at most", of.number, of.challenge, n, most)
+		}
+	}
+}
+
+// soundStream waits until every event is on the stream.
+func (h *house) soundStream(t *testing.T) {
+	t.Helper()
+	keys := install.Folder(filepath.Join(h.data, "keys"))
+	seed, err1 := keys.BusSeed(bus.Provisioner)
+	public, err2 := keys.BusPublicKey(bus.Provisioner)
+	url, err3 := keys.BusURL()
+	pair, err4 := nkeys.FromSeed([]byte(seed.Reveal()))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(url, nats.Nkey(public, pair.Sign), nats.CustomInboxPrefix(bus.InboxPrefix(bus.Provisioner)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	h.until("every event is on the stream", 30*time.Second, func() bool {
+		stream, err := js.Stream(ctx, bus.Stream)
+		return err == nil && stream.CachedInfo().State.Msgs >= uint64(h.count("SELECT count(*) FROM event"))
+	})
+}
