@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -41,7 +42,9 @@ type Consumer struct {
 	log     *slog.Logger
 	metrics *consumerMetrics
 	tempo   tempo
-	open    func(context.Context) (jetstream.Consumer, error) // tests put a broken one here
+	open    func(context.Context) (jetstream.Consumer, error)
+	// subscribe makes a subscription; tests put a deaf one here.
+	subscribe func(deliver func(*nats.Msg), fail func(error)) (*pull, error)
 
 	healthy  atomic.Bool
 	received atomic.Uint64 // messages, ever
@@ -77,6 +80,9 @@ func NewConsumer(c *Conn, o ConsumerOptions) (*Consumer, error) {
 		tempo: tempo{look: 5 * time.Second, stalls: 2, rebuilds: 3, retry: 200 * time.Millisecond, retryMost: 2 * time.Second},
 		open: func(ctx context.Context) (jetstream.Consumer, error) {
 			return c.js.Consumer(ctx, Stream, o.Durable)
+		},
+		subscribe: func(deliver func(*nats.Msg), fail func(error)) (*pull, error) {
+			return newPull(c.nc, o.Durable, o.BatchMax, deliver, fail)
 		},
 		slots: make(chan struct{}, o.Parallel)}, nil
 }

@@ -1,11 +1,10 @@
 package bus
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 )
 
 // Hurry makes the watchdog look often, so that tests need not wait.
@@ -13,15 +12,16 @@ func (c *Consumer) Hurry(look time.Duration) {
 	c.tempo.look, c.tempo.retry, c.tempo.retryMost = look, 10*time.Millisecond, 50*time.Millisecond
 }
 
-// WrapOpened lets a test break the consumers that c opens.
-func (c *Consumer) WrapOpened(wrap func(jetstream.Consumer) jetstream.Consumer) {
-	open := c.open
-	c.open = func(ctx context.Context) (jetstream.Consumer, error) {
-		opened, err := open(ctx)
-		if err != nil {
-			return nil, err
+// Deafen makes those subscriptions of c hear nothing for which deaf returns true, as
+// client libraries have had it; it gets their number, from 1.
+func (c *Consumer) Deafen(deaf func(n int) bool) {
+	subscribe, n := c.subscribe, 0
+	c.subscribe = func(deliver func(*nats.Msg), fail func(error)) (*pull, error) {
+		p, err := subscribe(deliver, fail)
+		if n++; err == nil && deaf(n) {
+			p.subject = "nobody.listens" // requests get lost in silence
 		}
-		return wrap(opened), nil
+		return p, err
 	}
 }
 

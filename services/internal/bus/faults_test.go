@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"latchkey.dev/services/internal/bus"
@@ -131,33 +133,14 @@ func TestProvisionRefusesNonsense(t *testing.T) {
 	}
 }
 
-// deaf is a consumer whose subscription gets nothing, as client libraries have had it.
-type deaf struct{ jetstream.Consumer }
-
-func (d deaf) Consume(jetstream.MessageHandler, ...jetstream.PullConsumeOpt) (jetstream.ConsumeContext, error) {
-	return deafSubscription{}, nil
-}
-
-type deafSubscription struct{}
-
-func (deafSubscription) Stop()  {}
-func (deafSubscription) Drain() {}
-func (deafSubscription) Closed() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}
-
 func TestAStalledSubscriptionIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)
 	d := newDesk(t, b.Connect(t, bus.Dispatcher), bus.ConsumerOptions{})
 	var opened atomic.Int64
-	d.WrapOpened(func(c jetstream.Consumer) jetstream.Consumer {
-		if opened.Add(1) <= 2 {
-			return deaf{c}
-		}
-		return c
+	d.Deafen(func(n int) bool {
+		opened.Store(int64(n))
+		return n <= 2
 	})
 	d.start(t)
 	msgs := publish(t, b, 10)
@@ -173,7 +156,7 @@ func TestAStallThatRebuildingDoesNotMendEndsTheConsumer(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)
 	d := newDesk(t, b.Connect(t, bus.Dispatcher), bus.ConsumerOptions{})
-	d.WrapOpened(func(c jetstream.Consumer) jetstream.Consumer { return deaf{c} })
+	d.Deafen(func(int) bool { return true })
 	d.start(t)
 	select {
 	case err := <-d.ended:
@@ -220,4 +203,68 @@ func TestASlowHandlerAndAPauseAreNoStall(t *testing.T) {
 	}
 	eventually(t, "it goes on after the pause", func() bool { return d.sawAll(msgs) })
 	d.finish(t)
+}
+
+// Messages that look like words of the server to a client are letters like any other, and
+// stop nobody (F21).
+func TestMessagesThatLookLikeTheServers(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	graves := &graveyard{}
+	d := newDesk(t, b.Connect(t, bus.Dispatcher), bus.ConsumerOptions{DeadLetter: graves}).start(t)
+	eventually(t, "the consumer is open", d.Healthy)
+	nc := b.Raw(t, bus.Login, nil)
+	statuses := map[string]string{"100": "Idle Heartbeat", "400": "Bad Request", "404": "No Messages", "408": "Request Timeout", "409": "Consumer Deleted",
+		"423": "Nats-Wrong-Pin-Id", "503": "", "x": "Leadership Change"}
+	for status, description := range statuses {
+		m := nats.NewMsg("latchkey.code.requested.a1")
+		m.Header.Set("Status", status)
+		m.Header.Set("Description", description)
+		m.Header.Set("Nats-Pending-Messages", "1000000")
+		if _, err := nc.RequestMsg(m, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		m.Header.Set(jetstream.MsgIDHeader, uuid.NewString()) // with an id the handler gets it
+		if _, err := nc.RequestMsg(m, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	msgs := publish(t, b, 10)
+	eventually(t, "the good ones come", func() bool { return d.sawAll(msgs) })
+	eventually(t, "those without an id are buried", func() bool { return len(graves.all()) == len(statuses) })
+	if !d.Healthy() {
+		t.Error("the consumer was stopped")
+	}
+	d.finish(t)
+	if len(d.seen) != 10+len(statuses) {
+		t.Errorf("the handler saw %d messages, want the good ones and those with an id", len(d.seen))
+	}
+	for id, n := range d.seen {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+}
+
+// The handler is busy for longer than a request lives: nothing is asked for in vain, and
+// everything comes once.
+func TestAHandlerSlowerThanARequest(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	msgs := publish(t, b, 40)
+	d := newDesk(t, b.Connect(t, bus.Dispatcher), bus.ConsumerOptions{BatchMax: 4, Handler: func(ctx context.Context, batch []*bus.Msg) {
+		if batch[0].StreamSeq == 1 {
+			<-time.After(7 * time.Second)
+		}
+		for _, m := range batch {
+			m.Ack()
+		}
+	}}).start(t)
+	eventually(t, "all are consumed", func() bool { return d.sawAll(msgs) })
+	d.finish(t)
+	for id, n := range d.seen {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Msg is a message of the stream, to be settled with one Outcome. What is not settled
@@ -92,21 +91,20 @@ func (m *Msg) Bury(ctx context.Context, r Reason) error {
 
 // delivery is a message that came over the stream.
 type delivery struct {
-	raw      jetstream.Msg
+	reply    string // where its outcome goes
 	consumer *Consumer
 }
 
+// settle sends the outcome in the words of the server's consumer.go and of ADR-13.
 func (d delivery) settle(m *Msg, o Outcome) {
-	var err error
+	word := "+ACK"
 	switch o.kind {
-	case done:
-		err = d.raw.Ack()
 	case retry:
-		err = d.raw.NakWithDelay(max(o.delay, time.Millisecond))
+		word = fmt.Sprintf(`-NAK {"delay": %d}`, max(o.delay, time.Millisecond).Nanoseconds())
 	case drop:
-		err = d.raw.TermWithReason(string(o.reason))
+		word = "+TERM " + string(o.reason)
 	}
-	if err != nil {
+	if err := d.consumer.conn.nc.Publish(d.reply, []byte(word)); err != nil {
 		d.consumer.log.Debug("outcome of a message was not sent", "durable", d.consumer.opt.Durable, "stream_seq", m.StreamSeq, "error", err)
 	}
 }

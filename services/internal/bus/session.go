@@ -3,9 +3,11 @@ package bus
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -19,37 +21,30 @@ func (c *Consumer) session(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 
-	buffer := make(chan jetstream.Msg, c.opt.BatchMax)
-	subscription, err := consumer.Consume(
-		func(m jetstream.Msg) {
-			c.received.Add(1)
-			if ctx.Err() != nil {
-				giveBack(m)
-				return
-			}
-			select {
-			case buffer <- m:
-			case <-ctx.Done():
-				giveBack(m)
-			}
-		},
-		jetstream.PullMaxMessages(c.opt.BatchMax),
-		jetstream.PullExpiry(5*time.Second),
-		jetstream.PullHeartbeat(time.Second),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrBadRequest) {
-				end(err) // the library has stopped; the rest it mends itself
-			}
-		}))
+	buffer := make(chan *nats.Msg, c.opt.BatchMax)
+	pull, err := c.subscribe(func(m *nats.Msg) {
+		c.received.Add(1)
+		if ctx.Err() != nil {
+			c.giveBack(m)
+			return
+		}
+		select {
+		case buffer <- m:
+		case <-ctx.Done():
+			c.giveBack(m)
+		}
+	}, end)
 	if err != nil {
 		return err
 	}
+	var asking sync.WaitGroup
+	asking.Go(func() { pull.run(ctx) })
 	defer func() {
-		subscription.Stop()
 		end(nil)
-		<-subscription.Closed()
+		asking.Wait()
+		pull.close()
 		for len(buffer) > 0 {
-			giveBack(<-buffer)
+			c.giveBack(<-buffer)
 		}
 	}()
 	c.setHealthy(true)
@@ -68,16 +63,17 @@ func (c *Consumer) session(ctx context.Context) error {
 	return err
 }
 
-// giveBack lets another instance have a message at once.
-func giveBack(m jetstream.Msg) { _ = m.Nak() } // if it does not arrive, the message comes again later
+// giveBack lets another instance have a message at once. If the word does not arrive, the
+// message comes again later.
+func (c *Consumer) giveBack(m *nats.Msg) { _ = c.conn.nc.Publish(m.Reply, []byte("-NAK")) }
 
 // dispatch hands what is in the buffer to the handler, batch by batch, until ctx ends.
 // The batch is filled when a slot is free for it, so a busy handler makes batches larger.
-func (c *Consumer) dispatch(ctx context.Context, buffer <-chan jetstream.Msg) {
+func (c *Consumer) dispatch(ctx context.Context, buffer <-chan *nats.Msg) {
 	// Handlers may finish what they have begun when ctx ends.
 	handling := context.WithoutCancel(ctx)
 	for {
-		var first jetstream.Msg
+		var first *nats.Msg
 		select {
 		case first = <-buffer:
 		case <-ctx.Done():
@@ -86,7 +82,7 @@ func (c *Consumer) dispatch(ctx context.Context, buffer <-chan jetstream.Msg) {
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
-			giveBack(first)
+			c.giveBack(first)
 			return
 		}
 		batch := c.fill(handling, first, buffer)
@@ -105,7 +101,7 @@ func (c *Consumer) dispatch(ctx context.Context, buffer <-chan jetstream.Msg) {
 }
 
 // fill makes a batch of first and of what else is there.
-func (c *Consumer) fill(ctx context.Context, first jetstream.Msg, buffer <-chan jetstream.Msg) []*Msg {
+func (c *Consumer) fill(ctx context.Context, first *nats.Msg, buffer <-chan *nats.Msg) []*Msg {
 	batch := make([]*Msg, 0, min(c.opt.BatchMax, len(buffer)+1))
 	for next := first; ; {
 		if m := c.read(ctx, next); m != nil {
@@ -123,8 +119,8 @@ func (c *Consumer) fill(ctx context.Context, first jetstream.Msg, buffer <-chan 
 }
 
 // read returns the message, or nil if it is none of ours and was buried.
-func (c *Consumer) read(ctx context.Context, raw jetstream.Msg) *Msg {
-	m := &Msg{Subject: raw.Subject(), Data: raw.Data(), Header: raw.Headers(), from: delivery{raw, c}}
+func (c *Consumer) read(ctx context.Context, raw *nats.Msg) *Msg {
+	m := &Msg{Subject: raw.Subject, Data: raw.Data, Header: raw.Header, from: delivery{raw.Reply, c}}
 	if meta, err := raw.Metadata(); err == nil {
 		m.Delivered, m.StreamSeq = int(meta.NumDelivered), meta.Sequence.Stream
 	}
@@ -132,7 +128,7 @@ func (c *Consumer) read(ctx context.Context, raw jetstream.Msg) *Msg {
 	if m.Delivered > 1 {
 		c.metrics.redelivered.Inc()
 	}
-	id, err := uuid.Parse(raw.Headers().Get(jetstream.MsgIDHeader))
+	id, err := uuid.Parse(raw.Header.Get(jetstream.MsgIDHeader))
 	if err == nil && id != uuid.Nil {
 		m.ID = id
 		return m
