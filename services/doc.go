@@ -5,6 +5,7 @@
 //
 //	cmd/           the programs: one a service, and latchkey, which is all of them and the command line
 //	example        a product with its own passwords, on the public API alone
+//	bench          measures the whole on one machine
 //	e2e            the whole system in tests
 //	up             every service in one process; up/local brings database and bus with it
 //
