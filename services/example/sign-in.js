@@ -35,5 +35,6 @@ if (form) {
     } catch (error) {
       status.textContent = error.message;
     }
+    form.typed.select();
   });
 }

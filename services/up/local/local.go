@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,7 +53,8 @@ type Local struct {
 	o       Options
 	keys    install.Folder
 	config  config.File
-	url     string        // of the public address
+	url     string // of the public address
+	seeded  atomic.Bool
 	bus     *natsd.Server // nil where it runs in a process of its own
 	phones  *carriers.Simulator
 	k       *up.Latchkey
@@ -82,6 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = l.seed(running)
 	}
 	if err == nil {
+		l.seeded.Store(true)
 		l.tell(time.Since(begun))
 		return <-ended
 	}
@@ -178,8 +181,16 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 	l.parts = append(l.parts, run.Component{Name: "services", Run: l.k.Run})
 	l.parts = append(l.parts, run.Component{Name: "carriers", Run: l.phones.Run})
 	server("phones", &web.Server{Name: "phones", Listener: ls.phones, Handler: l.phones.Handler(), Logger: l.o.Logger})
-	server("metrics", &web.Server{Name: "metrics", Listener: ls.metrics, Handler: obs.Handler(o.Registry, l.k.Ready, l.o.Logger), Logger: l.o.Logger})
+	server("metrics", &web.Server{Name: "metrics", Listener: ls.metrics, Handler: obs.Handler(o.Registry, l.usable, l.o.Logger), Logger: l.o.Logger})
 	return nil
+}
+
+// usable reports whether everything that was promised is there.
+func (l *Local) usable(ctx context.Context) error {
+	if !l.seeded.Load() {
+		return errors.New("the demonstration is not made yet")
+	}
+	return l.k.Ready(ctx)
 }
 
 // ready waits until every service can do its work.
