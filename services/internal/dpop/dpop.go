@@ -183,7 +183,7 @@ func normal(address string) (string, bool) {
 		return "", false
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil {
 		return "", false
 	}
 	scheme, host, path := strings.ToLower(u.Scheme), strings.ToLower(u.Host), u.EscapedPath()
