@@ -55,18 +55,20 @@ SELECT id, kind, name, autofill_host, app_hash, addresses FROM software;
 SELECT id, public_key FROM judge_public_key ORDER BY id DESC LIMIT 1;
 
 -- name: LimitAdd :one
--- Counts one, and returns the count of the current window and of the one before.
-WITH w AS (SELECT to_timestamp(floor(extract(epoch FROM now()) / (@window_seconds::integer)) * (@window_seconds::integer)) AS start),
+-- Counts one, and returns the count of the window that ends now. It moves in tenths, so
+-- that no moment of the clock forgives all at once.
+WITH w AS (SELECT to_timestamp(floor(extract(epoch FROM now()) * 10 / (@window_seconds::integer)) * (@window_seconds::integer) / 10) AS start),
 added AS (
     INSERT INTO limit_counter (scope, key_digest, window_start, count)
     SELECT @scope, @key_digest, w.start, 1 FROM w
     ON CONFLICT (scope, key_digest, window_start) DO UPDATE SET count = limit_counter.count + 1
     RETURNING count
 )
-SELECT added.count::integer AS current, coalesce((
-    SELECT l.count FROM limit_counter l CROSS JOIN w AS w2
-    WHERE l.scope = @scope AND l.key_digest = @key_digest AND l.window_start = w2.start - (@window_seconds::integer) * interval '1 second'), 0)::integer AS previous
-FROM added;
+SELECT (added.count + coalesce((
+    SELECT sum(l.count) FROM limit_counter l
+    WHERE l.scope = @scope AND l.key_digest = @key_digest AND l.window_start < w.start
+        AND l.window_start > now() - (@window_seconds::integer) * interval '1 second'), 0))::integer
+FROM added CROSS JOIN w;
 
 -- name: LimitRead :one
 SELECT coalesce(sum(count), 0)::integer FROM limit_counter

@@ -83,17 +83,18 @@ func (q *Queries) JudgeKeyLatest(ctx context.Context) (JudgeKeyLatestRow, error)
 }
 
 const limitAdd = `-- name: LimitAdd :one
-WITH w AS (SELECT to_timestamp(floor(extract(epoch FROM now()) / ($3::integer)) * ($3::integer)) AS start),
+WITH w AS (SELECT to_timestamp(floor(extract(epoch FROM now()) * 10 / ($3::integer)) * ($3::integer) / 10) AS start),
 added AS (
     INSERT INTO limit_counter (scope, key_digest, window_start, count)
     SELECT $1, $2, w.start, 1 FROM w
     ON CONFLICT (scope, key_digest, window_start) DO UPDATE SET count = limit_counter.count + 1
     RETURNING count
 )
-SELECT added.count::integer AS current, coalesce((
-    SELECT l.count FROM limit_counter l CROSS JOIN w AS w2
-    WHERE l.scope = $1 AND l.key_digest = $2 AND l.window_start = w2.start - ($3::integer) * interval '1 second'), 0)::integer AS previous
-FROM added
+SELECT (added.count + coalesce((
+    SELECT sum(l.count) FROM limit_counter l
+    WHERE l.scope = $1 AND l.key_digest = $2 AND l.window_start < w.start
+        AND l.window_start > now() - ($3::integer) * interval '1 second'), 0))::integer
+FROM added CROSS JOIN w
 `
 
 type LimitAddParams struct {
@@ -102,17 +103,13 @@ type LimitAddParams struct {
 	WindowSeconds int32
 }
 
-type LimitAddRow struct {
-	Current  int32
-	Previous int32
-}
-
-// Counts one, and returns the count of the current window and of the one before.
-func (q *Queries) LimitAdd(ctx context.Context, arg LimitAddParams) (LimitAddRow, error) {
+// Counts one, and returns the count of the window that ends now. It moves in tenths, so
+// that no moment of the clock forgives all at once.
+func (q *Queries) LimitAdd(ctx context.Context, arg LimitAddParams) (int32, error) {
 	row := q.db.QueryRow(ctx, limitAdd, arg.Scope, arg.KeyDigest, arg.WindowSeconds)
-	var i LimitAddRow
-	err := row.Scan(&i.Current, &i.Previous)
-	return i, err
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const limitClear = `-- name: LimitClear :exec

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +29,6 @@ import (
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/seal"
-	"latchkey.dev/services/internal/web"
 )
 
 // Bus is what login needs of the bus. It may be down at any time.
@@ -139,7 +137,7 @@ func New(o Options) (*Login, error) {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	var err error
-	if l.passwords, err = newPasswords(o.Hashing); err != nil {
+	if l.passwords, err = newPasswords(o.Hashing, l.metrics.hashes); err != nil {
 		return nil, err
 	}
 	l.softwares = cached[map[string]software]{life: 5 * time.Second, now: o.Now, load: l.loadSoftwares}
@@ -175,20 +173,7 @@ func (l *Login) Handler() http.Handler {
 	mux := http.NewServeMux()
 	l.routes(mux)
 	l.pages(mux)
-	return exact(mux)
-}
-
-// exact finds nothing at addresses that a ServeMux would redirect to their clean form:
-// an API has one address for one thing, and a proof is for that one.
-func exact(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := r.URL.Path
-		if clean := path.Clean(p); p != clean && p != clean+"/" || p == "" || p[0] != '/' {
-			web.NotFound.Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return mux
 }
 
 // cached keeps a value read from the database for a short life, and the old value

@@ -168,7 +168,7 @@ var oddities = map[string]string{
 	"a zoned address": `"fe80::1%` + strings.Repeat("z", 2000) + `"`, "a network": `"192.0.2.0/24"`, "nested lists": strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
 }
 
-// texts are the oddities that no field of any type takes.
+// never are the oddities that no field of any type takes.
 var never = []string{"null", "a number past floats", "a list", "an empty list", "an object", "NUL", "a NUL in the middle", "a raw NUL", "a raw line end", "no UTF-8",
 	"half a character", "an encoded surrogate", "an overlong slash", "nested lists"}
 
@@ -185,6 +185,9 @@ func TestOddFieldsAreRefused(t *testing.T) {
 			s := h.contract.doc.Paths.Value(path).GetOperation(method).RequestBody.Value.Content["application/json"].Schema.Value
 			for _, place := range places(s) {
 				for name, odd := range oddities {
+					if number := strings.HasSuffix(place[len(place)-1], "_major") || place[len(place)-1] == "hints"; number && strings.HasPrefix(odd, `"`) && name != "a space" {
+						continue // a text is a text, where none belongs
+					}
 					const mark = "the oddity goes here"
 					body := x.body()
 					in := body

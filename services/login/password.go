@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/alexedwards/argon2id"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/event"
@@ -30,16 +32,17 @@ const (
 
 // passwords hashes in a bounded number of slots, each 19 MiB and a core for a while.
 type passwords struct {
-	slots chan struct{}
-	dummy string // compared with for user IDs that do not exist: the same cost
+	slots  chan struct{}
+	hashes prometheus.Counter
+	dummy  string // compared with for user IDs that do not exist: the same cost
 }
 
-func newPasswords(n int) (*passwords, error) {
+func newPasswords(n int, hashes prometheus.Counter) (*passwords, error) {
 	dummy, err := argon2id.CreateHash("nobody's password", PasswordParams)
 	if err != nil {
 		return nil, fmt.Errorf("preparing passwords: %w", err)
 	}
-	return &passwords{make(chan struct{}, n), dummy}, nil
+	return &passwords{make(chan struct{}, n), hashes, dummy}, nil
 }
 
 func (p *passwords) slot(ctx context.Context) (release func(), err error) {
@@ -53,15 +56,6 @@ func (p *passwords) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-func (p *passwords) matches(ctx context.Context, password secret.String, digest string) (bool, *argon2id.Params, error) {
-	release, err := p.slot(ctx)
-	if err != nil {
-		return false, nil, err
-	}
-	defer release()
-	return argon2id.CheckHash(password.Reveal(), digest)
-}
-
 // Hash makes the digest of a new password, its parameters inside.
 func (p *passwords) hash(ctx context.Context, password secret.String) (string, error) {
 	release, err := p.slot(ctx)
@@ -69,6 +63,7 @@ func (p *passwords) hash(ctx context.Context, password secret.String) (string, e
 		return "", err
 	}
 	defer release()
+	p.hashes.Inc()
 	return argon2id.CreateHash(password.Reveal(), PasswordParams)
 }
 
@@ -86,13 +81,11 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	if !known {
 		digest = l.passwords.dummy
 	}
-	// The limit is named by what was typed, so that it says nothing about who exists.
-	byMember := limit{"password_member", l.index("limit", in.UserID), memberFailures}
+	// The limit is named by what was typed, so that it says nothing about who exists, in
+	// whatever case it was typed.
+	byMember := limit{"password_member", l.index("limit", folded(in.UserID)), memberFailures}
 	byAddress := limit{"password_address", l.index("limit", q.address.String()), addressFailures}
-	if err := l.within(ctx, byMember, byAddress); err != nil {
-		return uuid.Nil, err
-	}
-	ok, params, err := l.passwords.matches(ctx, in.Password, digest)
+	ok, params, err := l.compare(ctx, in.Password, digest, byMember, byAddress)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("checking a password: %w", err)
 	}
@@ -101,9 +94,6 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 		if known {
 			id := uuid.UUID(row.ID)
 			refusal.Member = &id
-		}
-		if err := l.countFailure(ctx, byMember, byAddress); err != nil {
-			return uuid.Nil, err
 		}
 		l.metrics.signIns.WithLabelValues(q.origin, "bad_credentials").Inc()
 		if err := l.tell(ctx, row.AccountID, refusal); err != nil {
@@ -114,10 +104,51 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	if *params != *PasswordParams {
 		l.rehash(ctx, row, in.Password)
 	}
-	if err := l.q.LimitClear(ctx, queries.LimitClearParams{Scope: byMember.scope, KeyDigest: byMember.digest}); err != nil {
-		return uuid.Nil, fmt.Errorf("clearing a limit: %w", err)
-	}
 	return row.ID, nil
+}
+
+// folded gives one name to user IDs that the database takes for one (it compares them in
+// lower case), and may give one to others too: they then share their tries.
+func folded(userID string) string { return strings.ToLower(strings.ToUpper(userID)) }
+
+// compare compares a password with a digest, as one try. It is counted for the member
+// before it is compared and forgotten if it was right, so of many at once no more are
+// compared than the limit says; for the address only what was wrong is counted. The wait
+// for a hashing slot comes first: a busy server costs nobody a try.
+func (l *Login) compare(ctx context.Context, password secret.String, digest string, byMember limit, wrong ...limit) (bool, *argon2id.Params, error) {
+	if err := l.within(ctx, append(wrong, byMember)...); err != nil {
+		return false, nil, err
+	}
+	release, err := l.passwords.slot(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	defer release()
+	if err := l.within(ctx, wrong...); err != nil { // others were waiting too
+		return false, nil, err
+	}
+	n, err := l.count(ctx, byMember)
+	if err != nil {
+		return false, nil, err
+	}
+	if n > byMember.most {
+		return false, nil, errThrottled
+	}
+	l.passwords.hashes.Inc()
+	ok, params, err := argon2id.CheckHash(password.Reveal(), digest)
+	if err != nil {
+		return false, nil, err
+	}
+	if ok {
+		err = l.q.LimitClear(ctx, queries.LimitClearParams{Scope: byMember.scope, KeyDigest: byMember.digest})
+		return err == nil, params, err
+	}
+	for _, c := range wrong {
+		if _, err := l.count(ctx, c); err != nil {
+			return false, nil, err
+		}
+	}
+	return false, params, nil
 }
 
 // limit names a counter by a keyed digest, and says how far it may go in passwordWindow.
@@ -127,6 +158,8 @@ type limit struct {
 	most   int32
 }
 
+var errThrottled = web.NewProblem(http.StatusTooManyRequests, "throttled", "Too many tries", "Too many wrong passwords. Wait ten minutes and try again.").After(passwordWindow)
+
 // within returns a problem where one of the limits is reached.
 func (l *Login) within(ctx context.Context, limits ...limit) error {
 	for _, c := range limits {
@@ -135,19 +168,19 @@ func (l *Login) within(ctx context.Context, limits ...limit) error {
 			return fmt.Errorf("reading a limit: %w", err)
 		}
 		if n >= c.most {
-			return web.NewProblem(http.StatusTooManyRequests, "throttled", "Too many tries", "Too many wrong passwords. Wait ten minutes and try again.").After(passwordWindow)
+			return errThrottled
 		}
 	}
 	return nil
 }
 
-func (l *Login) countFailure(ctx context.Context, limits ...limit) error {
-	for _, c := range limits {
-		if _, err := l.q.LimitAdd(ctx, queries.LimitAddParams{Scope: c.scope, KeyDigest: c.digest, WindowSeconds: int32(passwordWindow / time.Second)}); err != nil {
-			return fmt.Errorf("counting a wrong password: %w", err)
-		}
+// count adds one to a limit's counter and returns what it is now.
+func (l *Login) count(ctx context.Context, c limit) (int32, error) {
+	n, err := l.q.LimitAdd(ctx, queries.LimitAddParams{Scope: c.scope, KeyDigest: c.digest, WindowSeconds: int32(passwordWindow / time.Second)})
+	if err != nil {
+		return 0, fmt.Errorf("counting a password: %w", err)
 	}
-	return nil
+	return n, nil
 }
 
 // rehash stores the password under today's parameters. It may fail: the next sign-in tries again.
@@ -189,21 +222,15 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.")
 	}
 	tries := limit{"password_member", l.index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
-	if err := l.within(ctx, tries); err != nil {
-		return err
-	}
 	row, err := l.q.PasswordRead(ctx, s.MemberID)
 	if err != nil {
 		return fmt.Errorf("reading a credential: %w", err)
 	}
-	ok, _, err := l.passwords.matches(ctx, old, row.Digest)
+	ok, _, err := l.compare(ctx, old, row.Digest, tries)
 	if err != nil {
-		return err
+		return fmt.Errorf("checking a password: %w", err)
 	}
 	if !ok {
-		if err := l.countFailure(ctx, tries); err != nil {
-			return err
-		}
 		return web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
 	}
 	digest, err := l.passwords.hash(ctx, fresh)

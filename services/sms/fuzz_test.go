@@ -13,7 +13,7 @@ import (
 
 // FuzzAttempt holds that no path but the one that was given out names its attempt.
 func FuzzAttempt(f *testing.F) {
-	attempt := uuid.New()
+	attempt := uuid.MustParse("019a5b3c-7d00-7000-8000-000000000a77")
 	c := sms.Callback{Base: "https://receipts.example", Key: secret.New("0123456789abcdef")}
 	good := strings.TrimPrefix(c.URL("vonage", attempt), c.Base)
 	for _, path := range []string{good, good + "/", "/" + good, strings.ToUpper(good), good[:len(good)-1], "/vonage//", "///", ""} {

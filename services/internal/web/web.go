@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -177,9 +178,22 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// Server serves handler on a listener until its context ends, then lets the requests
-// under way finish for at most ten seconds. A handler that streams watches the
-// service's own context, not the request's.
+// Exact finds nothing at addresses that a ServeMux would redirect to their clean form: an
+// API has one address for one thing, and a proof is for that one.
+func Exact(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.Path
+		if clean := path.Clean(p); p != clean && p != clean+"/" || p == "" || p[0] != '/' {
+			NotFound.Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Server serves handler, at Exact addresses, on a listener until its context ends, then
+// lets the requests under way finish for at most ten seconds. A handler that streams
+// watches the service's own context, not the request's.
 type Server struct {
 	Name     string
 	Listener net.Listener
@@ -190,7 +204,7 @@ type Server struct {
 // Run serves. It returns nil when ctx ended it.
 func (s *Server) Run(ctx context.Context) error {
 	srv := &http.Server{
-		Handler: s.Handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: Exact(s.Handler), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: MaxHeader, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)

@@ -72,6 +72,21 @@ func TestReadJSONRefusesWithAProblem(t *testing.T) {
 	}
 }
 
+func TestExactTakesCleanAddressesAlone(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/a/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	for path, status := range map[string]int{"/": 200, "/a": 307, "/a/": 200, "/a/b": 200, "/a//b": 404, "//a": 404, "//evil.example/..": 404, "/a/../b": 404, "/./a": 404, "/a/.": 404} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.Path = path
+		if web.Exact(mux).ServeHTTP(w, r); w.Code != status && !(status == 307 && w.Code == 301) {
+			t.Errorf("%s: %d, want %d", path, w.Code, status)
+		}
+	}
+}
+
 func TestHandlerHidesWhatFailed(t *testing.T) {
 	t.Parallel()
 	for name, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
