@@ -12,21 +12,6 @@ import (
 	"latchkey.dev/services/internal/web"
 )
 
-// The control API, in JSON. Bad requests get an RFC 9457 problem document. A browser's
-// requests from pages of other origins are refused.
-//
-//	GET  /control/carriers                      every carrier: its behaviour, counters and own address
-//	GET  /control/carriers/{carrier}            one of them
-//	PUT  /control/carriers/{carrier}/behaviour  a Behaviour, in effect from the next request on
-//	GET  /control/texts                         the journal, oldest first: {"texts": [Text], "last": seq}
-//	     ?since=seq   only texts after that one
-//	     ?to=number   only texts to that number, E.164 with its + (written %2B in a query)
-//	     ?limit=n     at most n texts, 1 to 1000 (100)
-//	     ?wait=s      waits up to s seconds for one, 0 to 60 (0)
-//	GET  /control/texts/{number}/{n}            the nth text to a number since the last reset, counted from 1
-//	     ?wait=s      waits up to s seconds for it, 0 to 60 (0)
-//	POST /control/reset                         forgets texts and counters; the carriers behave again
-
 // State is a carrier as the control API shows it.
 type State struct {
 	Carrier   Carrier   `json:"carrier"`

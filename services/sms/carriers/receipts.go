@@ -20,8 +20,6 @@ type postOffice struct {
 	client *http.Client
 	ctx    context.Context
 	cancel context.CancelFunc
-	// taken and refused count receipts by whether their answer was a success.
-	taken, refused atomic.Uint64
 
 	mu      sync.Mutex
 	waiting int // reports that are queued, or wait for their time
@@ -29,6 +27,9 @@ type postOffice struct {
 	carry   int // goroutines that deliver
 	ended   sync.WaitGroup
 }
+
+// receiptCount counts receipts by whether their answer was a success.
+type receiptCount struct{ taken, refused atomic.Uint64 }
 
 // report is the receipts of one text, in the order in which they are sent.
 type report struct {
@@ -40,6 +41,7 @@ type report struct {
 	// only where it got no connection
 	// (https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides).
 	insist bool
+	count  *receiptCount
 	again  int // how often it was sent in vain
 }
 
@@ -108,7 +110,7 @@ func (p *postOffice) deliver() {
 		p.waiting--
 		p.mu.Unlock()
 
-		for len(r.requests) > 0 && p.send(r.requests[0], r.insist) {
+		for len(r.requests) > 0 && p.send(r.requests[0], r) {
 			r.requests = r.requests[1:]
 		}
 		if r.again++; len(r.requests) > 0 && r.again < r.tries {
@@ -118,7 +120,7 @@ func (p *postOffice) deliver() {
 }
 
 // send reports whether the receipt was taken, or refused for good.
-func (p *postOffice) send(make func(context.Context) (*http.Request, error), insist bool) bool {
+func (p *postOffice) send(make func(context.Context) (*http.Request, error), of report) bool {
 	r, err := make(p.ctx)
 	if err != nil {
 		return true // an address that cannot be asked will not get better
@@ -130,11 +132,11 @@ func (p *postOffice) send(make func(context.Context) (*http.Request, error), ins
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, maxRead) // so that the connection can be used again
 	if res.StatusCode < 300 {
-		p.taken.Add(1)
+		of.count.taken.Add(1)
 		return true
 	}
-	p.refused.Add(1)
-	return !insist || res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests
+	of.count.refused.Add(1)
+	return !of.insist || res.StatusCode < 500 && res.StatusCode != http.StatusTooManyRequests
 }
 
 // close ends what is on the wire and waits for it; what waits is forgotten.

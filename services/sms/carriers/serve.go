@@ -102,7 +102,11 @@ func (s *Simulator) serve(c Carrier, p protocol) http.Handler {
 		}
 		// The receipts go last, or they would often arrive before the answer.
 		if b.Receipt != ReceiptNone && reportable(o.callback) {
-			defer func() { s.post.post(p.receipts(o, b), time.Duration(b.ReceiptDelayMS)*time.Millisecond) }()
+			defer func() {
+				r := p.receipts(o, b)
+				r.count = &l.receipts
+				s.post.post(r, time.Duration(b.ReceiptDelayMS)*time.Millisecond)
+			}()
 		}
 		s.answer(w, r, b, p, p.accepted(o))
 	})

@@ -1,8 +1,3 @@
-// Package carriers simulates the companies that carry texts: servers that speak Vonage's
-// SMS API and Twilio's Messages API as the vendors document them, with phones that
-// receive, receipts that come back, and faults on command.
-//
-// The page at / shows the phones: the one place where a code can be read.
 package carriers
 
 import (
@@ -89,6 +84,7 @@ type Simulator struct {
 type line struct {
 	conduct
 	requests, taken, refused atomic.Uint64
+	receipts                 receiptCount
 
 	listening sync.Mutex
 	listener  *listener
@@ -168,6 +164,9 @@ type Stats struct {
 	Requests uint64 `json:"requests"` // all that arrived
 	Taken    uint64 `json:"taken"`    // texts taken, whatever was answered
 	Refused  uint64 `json:"refused"`  // requests answered with a refusal
+	// ReceiptsTaken and ReceiptsRefused count receipts by whether a success was answered.
+	ReceiptsTaken   uint64 `json:"receipts_taken"`
+	ReceiptsRefused uint64 `json:"receipts_refused"`
 }
 
 // asJSON is an answer in JSON.
@@ -185,7 +184,7 @@ func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byt
 // Stats returns a carrier's counters.
 func (s *Simulator) Stats(c Carrier) Stats {
 	l := s.lines[c]
-	return Stats{l.requests.Load(), l.taken.Load(), l.refused.Load()}
+	return Stats{l.requests.Load(), l.taken.Load(), l.refused.Load(), l.receipts.taken.Load(), l.receipts.refused.Load()}
 }
 
 // Journal returns the texts that reached phones, oldest first: those of the whole
@@ -213,6 +212,8 @@ func (s *Simulator) Reset() error {
 		l.requests.Store(0)
 		l.taken.Store(0)
 		l.refused.Store(0)
+		l.receipts.taken.Store(0)
+		l.receipts.refused.Store(0)
 		errs = append(errs, s.Behave(c, Behaviour{}))
 	}
 	s.journal.reset()

@@ -110,6 +110,9 @@ func (p Provider) forgedReceipts(t *testing.T) {
 			case <-within(t, soon).Done():
 				t.Error("the receipt did not come")
 			}
+			if taken := r.Stats(p.Carrier).ReceiptsTaken; taken != 0 {
+				t.Errorf("the carrier was told that %d forged receipts were taken", taken)
+			}
 		})
 	}
 }

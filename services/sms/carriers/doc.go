@@ -1,0 +1,24 @@
+// Package carriers simulates the companies that carry texts: servers that speak Vonage's
+// SMS API and Twilio's Messages API as the vendors document them, with phones that
+// receive, receipts that come back, and faults on command.
+//
+// One port serves both vendors' APIs, the control API, and at / the page that shows the
+// phones: the one place where a code can be read.
+//
+// # Control API
+//
+// In JSON. Bad requests get an RFC 9457 problem document. A browser's requests from pages
+// of other origins are refused, and so are names with a dot that Options.Hosts does not
+// list.
+//
+//	GET  /control/carriers                      every carrier: a list of State
+//	GET  /control/carriers/{carrier}            one of them
+//	PUT  /control/carriers/{carrier}/behaviour  a Behaviour, in effect from the next request on
+//	GET  /control/texts                         the journal, oldest first: Texts
+//	     ?since=seq   only texts after that one
+//	     ?to=number   only texts to that number, E.164 with its + (written %2B in a query)
+//	     ?limit=n     at most n texts, 1 to 1000 (100)
+//	GET  /control/texts/{number}/{n}            the nth Text to a number since the last reset, counted from 1
+//	     ?wait=s      waits up to s seconds for it, 0 to 60 (0); 404 if it did not come
+//	POST /control/reset                         forgets texts and counters; the carriers work again
+package carriers
