@@ -91,7 +91,7 @@ func TestPagesInABrowser(t *testing.T) {
 	whole, chromium := newWorld(t, func(*up.Options) {}), browsertest.Start(t)
 	for name, test := range map[string]func(*world, *browsertest.Tab){
 		"a whole life": life, "two people share a browser": shared, "without script": scriptless, "a request that runs out": runsOut,
-		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless,
+		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless, "a phone that reads the text": phone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,6 +196,21 @@ func keyless(w *world, tab *browsertest.Tab) {
 	tab.Sees("A carrier has taken the text.") // live, by looking at the page again
 	tab.Fill("#code", right+"\r")
 	tab.Sees("This browser is now registered", "known by a cookie alone")
+}
+
+// On a phone that reads the text itself (WebOTP) nobody types the code. Without
+// server-sent events the page asks how things are.
+func phone(w *world, tab *browsertest.Tab) {
+	kim := w.signs("kim", "+16045550111")
+	tab.Before(`delete window.EventSource;
+		window.OTPCredential = class {};
+		navigator.credentials.get = (options) => new Promise((done) => { window.deliver = (code) => done({ code, asked: options.otp.transport }); });`)
+	kim.signIn(tab)
+	tab.Sees("Check your phone")
+	right := w.first.code(w.t, kim.number, 1)
+	tab.Sees("A carrier has taken the text.")
+	tab.Script("window.deliver('" + right + "'), ''")
+	tab.Sees("This browser is now registered")
 }
 
 // A request that runs out says so by itself, and a new one starts from there.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"latchkey.dev/services/login"
 )
 
 // F25: no form does anything without a token of this browser's page and an origin of ours.
@@ -164,6 +166,11 @@ func TestPageHeaders(t *testing.T) {
 		if kept := b.header.Get("Cache-Control"); kept != "no-store" && !strings.Contains(path, ".") {
 			t.Errorf("%s: Cache-Control is %q", path, kept)
 		}
+	}
+	secure := h.another(0, func(o *login.Options) { o.Origin = "https://login.example" }).browser()
+	secure.open("/sign-in")
+	if got := secure.header.Get("Strict-Transport-Security"); got != "max-age=31536000" {
+		t.Errorf("HSTS over https is %q", got)
 	}
 	b.do("GET", "/latchkey.js", "")
 	etag := b.header.Get("ETag")

@@ -136,6 +136,25 @@ func TestClearedBrowserDataIsNamed(t *testing.T) {
 	}
 }
 
+// A session that somebody left open does not help to guess the password.
+func TestPasswordChangeIsNoOracle(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", true)
+	h.member(ada)
+	b := h.browser()
+	b.enter("ada", password)
+	b.open("/password")
+	const own = "a few words of mine"
+	for range 10 {
+		b.post("/password", "old_password", "wrong password!", "new_password", own, "new_password_again", own)
+	}
+	status, page := b.post("/password", "old_password", password, "new_password", own, "new_password_again", own)
+	reads(t, page, "Too many wrong passwords.")
+	if status != http.StatusTooManyRequests {
+		t.Errorf("the right password after ten wrong ones: %d", status)
+	}
+}
+
 // C5: a challenge's page is for the browser that asked, its form for the device alone.
 func TestChallengeStaysWithItsBrowser(t *testing.T) {
 	t.Parallel()

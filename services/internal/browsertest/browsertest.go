@@ -24,19 +24,18 @@ const Env = "LATCHKEY_CHROMIUM"
 // patience is how long a page may take to say what is waited for.
 const patience = time.Minute
 
-func program(t testing.TB) string {
-	t.Helper()
+// program finds Chromium, or says in one sentence what to do.
+func program() (string, error) {
 	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell"}
 	if named := os.Getenv(Env); named != "" {
 		names = []string{named}
 	}
 	for _, n := range names {
 		if path, err := exec.LookPath(n); err == nil {
-			return path
+			return path, nil
 		}
 	}
-	t.Fatalf("Chromium is missing: install it with `make chromium` or `apt-get install chromium`, or name its program in %s.", Env)
-	return ""
+	return "", fmt.Errorf("Chromium is missing: install it with `make chromium` or `apt-get install chromium`, or name its program in %s", Env)
 }
 
 // Browser is a Chromium of its own, ended with its test.
@@ -48,7 +47,11 @@ type Browser struct {
 // Start starts a browser.
 func Start(t *testing.T) *Browser {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program(t)), chromedp.DisableGPU, chromedp.WSURLReadTimeout(time.Minute))
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.WSURLReadTimeout(time.Minute))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has no sandbox for root
 	}
@@ -237,7 +240,7 @@ func (p *Tab) Clear(origin, kinds string) {
 }
 
 // Look writes pictures of the page into dir: on a phone and on a desktop, light and dark.
-// It fails where something sticks out at the side.
+// It fails where something sticks out at the side, or cannot be named by a screen reader.
 func (p *Tab) Look(dir, name string) {
 	p.t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -265,4 +268,14 @@ func (p *Tab) Look(dir, name string) {
 		}
 	}
 	p.do(chromedp.EmulateViewport(1280, 900))
+	if nameless := p.Script(unnamed); nameless != "" {
+		p.t.Errorf("%s has what a screen reader cannot name: %s", name, nameless)
+	}
 }
+
+// unnamed finds what a screen reader would be silent about.
+const unnamed = `[
+	...[...document.querySelectorAll("input:not([type=hidden])")].filter((e) => !e.labels.length),
+	...[...document.querySelectorAll("button, a, summary")].filter((e) => !(e.ariaLabel || e.textContent).trim()),
+	...(document.documentElement.lang && document.title && document.querySelectorAll("h1").length === 1 && document.querySelector("main") ? [] : [document.documentElement]),
+].map((e) => e.outerHTML.slice(0, 100)).join("; ")`
