@@ -65,6 +65,9 @@ func (o *Options) validate() error {
 // batchMost is the most events that get their places in one transaction.
 const batchMost = 512
 
+// longestPause is the most that a message waits whose ordering failed.
+const longestPause = 15 * time.Second
+
 // Auditor is the auditor service.
 type Auditor struct {
 	o        Options
@@ -91,7 +94,7 @@ func New(o Options) (*Auditor, error) {
 		return nil, err
 	}
 	a := &Auditor{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer),
-		tempo: tempo{gain: time.Second, keep: 2 * time.Second, look: 2 * time.Second, grace: 3 * time.Second}}
+		tempo: tempo{gain: time.Second, keep: 2 * time.Second, look: 2 * time.Second, grace: 10 * time.Second}}
 	letters := deadletter.Auditor(o.Pool)
 	var err error
 	if a.consumer, err = bus.NewConsumer(o.Bus, bus.ConsumerOptions{Durable: bus.AuditorOrder, BatchMax: batchMost, Handler: a.handle, DeadLetter: letters}); err != nil {

@@ -15,7 +15,6 @@ import (
 	queries "latchkey.dev/queries/auditor"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
-	"latchkey.dev/services/internal/host"
 )
 
 // Kind is what an alarm says; a closed set, and a metric label.
@@ -94,8 +93,9 @@ func (a *Auditor) handle(ctx context.Context, batch []*bus.Msg) {
 		return p.write(ctx, tx)
 	})
 	if err != nil {
+		a.o.Logger.WarnContext(ctx, "messages were not ordered yet", "messages", len(batch), "error", err)
 		for _, m := range batch {
-			host.Failed(m, err, a.o.Logger)
+			m.Nak(pause(m, err))
 		}
 		return
 	}
@@ -112,6 +112,15 @@ func (a *Auditor) handle(ctx context.Context, batch []*bus.Msg) {
 			a.o.Logger.ErrorContext(ctx, "message was not put aside yet", "error", err)
 		}
 	}
+}
+
+// pause is how long a message waits that could not be ordered: not at all where another
+// instance can do it, and longer and longer while the database is away.
+func pause(m *bus.Msg, err error) time.Duration {
+	if errors.Is(err, errLost) {
+		return 0
+	}
+	return min(time.Duration(m.Delivered)*time.Second, longestPause)
 }
 
 // judge compares a message with the row of its id. A message that says what no table says

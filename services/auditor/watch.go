@@ -19,8 +19,8 @@ import (
 const (
 	// lookPage and lookPages bound a look: so many events at a time, so many times a turn.
 	lookPage, lookPages = 5000, 20
-	// overlap is looked at again, for rows whose transaction took long and clocks that differ.
-	overlap = 10 * time.Second
+	// margin is how much before the last ordered event a new leader begins to look.
+	margin = time.Minute
 	// waitMost bounds the events that are known to wait.
 	waitMost = 10_000
 	// deepEvery is the pause between two looks at the whole log, for rows whose id is not
@@ -54,7 +54,7 @@ type watch struct {
 	a *Auditor
 	o *orderer
 
-	from     uuid.UUID // all events before have a place or wait
+	from     uuid.UUID // all events before have a place or wait, but for those with a wrong time in their id
 	deep     uuid.UUID // how far the look at the whole log is
 	deepNext time.Time
 	waiting  map[uuid.UUID]wait
@@ -84,9 +84,9 @@ func (w *watch) begin(ctx context.Context) error {
 			return fmt.Errorf("reading the last place: %w", err)
 		}
 		if made := timeOf(last.EventID); made.Before(time.Now()) {
-			w.from = floor(made.Add(-overlap))
+			w.from = floor(made.Add(-margin))
 		} else {
-			w.from = floor(time.Now().Add(-overlap))
+			w.from = floor(time.Now().Add(-margin))
 		}
 		return nil
 	})
@@ -149,7 +149,9 @@ func (w *watch) settle(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// find adds the events that have no place, the oldest first.
+// find adds the events that have no place, the oldest first. Each is looked at once when
+// it is as old as the grace, and then with the whole log: what was committed later than
+// its id says is found there.
 func (w *watch) find(ctx context.Context, now time.Time) error {
 	before := floor(now.Add(-w.a.tempo.grace))
 	for range lookPages {
@@ -161,8 +163,8 @@ func (w *watch) find(ctx context.Context, now time.Time) error {
 			return nil // from stays: the rest is looked at when some of these are settled
 		}
 		if !more {
-			if next := floor(now.Add(-overlap)); bytes.Compare(next[:], w.from[:]) > 0 {
-				w.from = next
+			if bytes.Compare(before[:], w.from[:]) > 0 {
+				w.from = before
 			}
 			break
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	loginqueries "latchkey.dev/queries/login"
 	"latchkey.dev/services/auditor"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
@@ -33,14 +32,14 @@ type world struct {
 	db        *storetest.DB
 	bus       *bustest.Bus
 	owner     *pgxpool.Pool
-	login     *loginqueries.Queries
+	login     *pgxpool.Pool
 	publisher *bus.Publisher
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, db: storetest.New(t), bus: bustest.Start(t)}
-	w.owner, w.login = w.db.Owner(t), loginqueries.New(w.db.Pool(t, "login"))
+	w.owner, w.login = w.db.Owner(t), w.db.Pool(t, "login")
 	w.publisher = bus.NewPublisher(w.bus.Connect(t, bus.Login), time.Now)
 	return w
 }
@@ -126,12 +125,14 @@ func (w *world) make(n int) []event.Event {
 // write commits events to login's table.
 func (w *world) write(events []event.Event) {
 	w.t.Helper()
-	var p loginqueries.EventInsertParams
+	var ids, accounts [][16]byte
+	var types []string
+	var bodies [][]byte
 	for _, e := range events {
-		p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
-		p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
+		ids, types, accounts, bodies = append(ids, e.ID), append(types, e.Type), append(accounts, e.Account), append(bodies, e.Body)
 	}
-	if err := w.login.EventInsert(w.t.Context(), p); err != nil {
+	if _, err := w.login.Exec(w.t.Context(), `INSERT INTO login_event (id, type, account_id, body)
+		SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::bytea[])`, ids, types, accounts, bodies); err != nil {
 		w.t.Fatal(err)
 	}
 }
