@@ -30,10 +30,10 @@ var reserved = []struct {
 	imported, linked string
 	why              string
 }{
-	{"github.com/vonage/vonage-go-sdk", `sms/vonage`, `sms/(vonage|configured)|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|up/local`, "only its adapter speaks to Vonage's SDK, and only the dispatcher sends"},
-	{"github.com/twilio/twilio-go", `sms/twilio`, `sms/(twilio|configured)|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|up/local`, "only its adapter speaks to Twilio's SDK, and only the dispatcher sends"},
-	{"github.com/nats-io/nats-server/v2", `internal/natsd`, `internal/(natsd|bustest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/up|bench`, "services speak to the bus; only the embedded default is one"},
-	{module + "sms/carriers", `sms/(carriers|smstest|vonage|twilio)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|bench|e2e|example`, `sms/(carriers|smstest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|bench|e2e`, "a service that runs for real has no simulated carrier in it"},
+	{"github.com/vonage/vonage-go-sdk", `sms/vonage`, `sms/(vonage|configured)|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|up/local|e2e/.*`, "only its adapter speaks to Vonage's SDK, and only the dispatcher sends"},
+	{"github.com/twilio/twilio-go", `sms/twilio`, `sms/(twilio|configured)|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|up/local|e2e/.*`, "only its adapter speaks to Twilio's SDK, and only the dispatcher sends"},
+	{"github.com/nats-io/nats-server/v2", `internal/natsd`, `internal/(natsd|bustest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/up|(bench|e2e)(/.*)?`, "services speak to the bus; only the embedded default is one"},
+	{module + "sms/carriers", `sms/(carriers|smstest|vonage|twilio)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|(bench|e2e|example)(/.*)?`, `sms/(carriers|smstest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|(bench|e2e)(/.*)?`, "a service that runs for real has no simulated carrier in it"},
 	{"github.com/chromedp/chromedp", ``, `internal/browsertest`, "browsers are for tests"},
 	{"testing", ``, `.*test|internal/storetest/.*`, "no program links what is for tests"},
 }
