@@ -33,6 +33,11 @@ func TestFaults(t *testing.T) {
 		test func(*house, *testing.T)
 	}{
 		{"carriers", (*house).testCarriers},
+		{"dispatcher_killed", (*house).testDispatcherKilled},
+		{"killed_midway", (*house).testKilledMidway},
+		{"random_kills", (*house).testRandomKills},
+		{"bus_down", (*house).testBusDown},
+		{"bus_wiped", (*house).testBusWiped},
 	} {
 		ok := t.Run(fault.name, func(t *testing.T) {
 			outer := h.t

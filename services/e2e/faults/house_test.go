@@ -36,10 +36,11 @@ const (
 	loginPart      = "login"
 	dispatcherPart = "dispatcher"
 	verifierPart   = "verifier"
+	auditorPart    = "auditor"
 )
 
 // services are the parts that may be killed without a word to anybody.
-var services = []string{loginPart, dispatcherPart, verifierPart}
+var services = []string{loginPart, dispatcherPart, verifierPart, auditorPart}
 
 // house is an installation of separate processes.
 type house struct {
@@ -55,6 +56,7 @@ type house struct {
 	db                 *pgxpool.Pool // of the main database, as superuser
 	people             int
 	since              uint64 // how much of the journal earlier faults filled
+	wiped              bool   // the bus lost its store: not every event is on the stream any more
 }
 
 // newHouse starts an installation and waits until it is ready.
@@ -89,7 +91,7 @@ func newHouse(t testing.TB, dice *rand.Rand) *house {
 	for _, p := range []string{busPart, carriersPart, upPart, loginPart, dispatcherPart} {
 		h.address[p] = free()
 	}
-	for _, p := range []string{upPart, loginPart, dispatcherPart, verifierPart} {
+	for _, p := range append([]string{upPart}, services...) {
 		h.metrics[p] = free()
 	}
 	h.vonageAt, h.twilioAt = free(), free()
@@ -135,12 +137,15 @@ func (h *house) start(part string) {
 	args := map[string][]string{
 		busPart:        {"--listen", h.address[busPart]},
 		carriersPart:   {"--listen", h.address[carriersPart], "--vonage-listen", h.vonageAt, "--twilio-listen", h.twilioAt},
-		upPart:         {"--without", "bus,dispatcher,verifier", "--listen", h.address[upPart], "--phones-listen", "127.0.0.1:0"},
+		upPart:         {"--without", "bus,dispatcher,verifier,auditor", "--listen", h.address[upPart], "--phones-listen", "127.0.0.1:0"},
 		loginPart:      {"--listen", h.address[loginPart], "--origin", "http://" + h.address[loginPart]},
 		dispatcherPart: {"--listen", h.address[dispatcherPart]},
 	}[part]
 	if at, ok := h.metrics[part]; ok {
-		args = append(args, "--metrics-listen", at, "--digits", fmt.Sprint(digits))
+		args = append(args, "--metrics-listen", at)
+		if part != auditorPart {
+			args = append(args, "--digits", fmt.Sprint(digits))
+		}
 	}
 	args = append(args, "--data", h.data, "--log-level", "debug")
 	h.parts[part] = start(h.t, h.binary, h.logs, part, nil, args...)
@@ -205,7 +210,7 @@ func (h *house) close() {
 	if h.db != nil {
 		h.db.Close()
 	}
-	for _, part := range []string{verifierPart, dispatcherPart, loginPart, upPart, carriersPart, busPart} {
+	for _, part := range []string{auditorPart, verifierPart, dispatcherPart, loginPart, upPart, carriersPart, busPart} {
 		if p := h.parts[part]; p != nil {
 			p.thaw()
 			if p.runs() {
