@@ -72,9 +72,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	k := &Latchkey{}
 	defer func() {
 		if err != nil {
-			for _, h := range k.hosts {
-				h.Close()
-			}
+			k.close()
 		}
 	}()
 	open := func(service string) *host.Host {
@@ -123,8 +121,18 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	return k, nil
 }
 
-// Run runs all services until ctx ends or one fails, and returns when all have ended.
-func (k *Latchkey) Run(ctx context.Context) error { return run.All(ctx, k.parts...) }
+// Run runs all services until ctx ends or one fails, and returns when all have ended and
+// what they had open is closed.
+func (k *Latchkey) Run(ctx context.Context) error {
+	defer k.close()
+	return run.All(ctx, k.parts...)
+}
+
+func (k *Latchkey) close() {
+	for _, h := range k.hosts {
+		h.Close()
+	}
+}
 
 // Ready reports whether every service of this process can do its work.
 func (k *Latchkey) Ready(ctx context.Context) error {

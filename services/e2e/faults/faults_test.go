@@ -27,7 +27,7 @@ func size(small, large int) int {
 
 func TestFaults(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	h := newHouse(t, rand.New(rand.NewPCG(*seed, 0)))
+	h := newHouse(t, rand.New(rand.NewPCG(*seed, 0)), false)
 	for _, fault := range []struct {
 		name string
 		test func(*house, *testing.T)

@@ -2,9 +2,7 @@ package faults
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -124,25 +122,21 @@ func (p *process) tail() string {
 // wrong is what no process may write, whatever befalls it.
 var wrong = []string{"panic:", "WARNING: DATA RACE", "fatal error:", "level\":\"ERROR"}
 
-// complaints returns the lines of a log that say that something is broken in the program itself.
-func complaints(file string) (lines []string, err error) {
-	f, err := os.Open(file)
+// complaints returns the lines of a log, from a place on, that say that something is broken
+// in the program itself, and how far it read.
+func complaints(file string, from int64) (lines []string, to int64, err error) {
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, from, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return nil, err
-	}
-	for line := range bytes.Lines(b) {
+	for line := range bytes.Lines(b[from:]) {
 		for _, w := range wrong {
 			if bytes.Contains(line, []byte(w)) {
 				lines = append(lines, filepath.Base(file)+": "+strings.TrimSpace(string(line)))
 			}
 		}
 	}
-	return lines, nil
+	return lines, int64(len(b)), nil
 }
 
 // freeAddress returns an address on which nothing listens now.
@@ -154,21 +148,17 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// running returns the processes that run in a folder or below it, or were started with it.
-func running(folder string) (pids []string, err error) {
+// running returns the processes that run in a folder or below it.
+func running(folder string) (all []string, err error) {
 	found, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range found {
-		cwd, err := os.Readlink(filepath.Join(p, "cwd"))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // it ended meanwhile
-		}
-		line, _ := os.ReadFile(filepath.Join(p, "cmdline"))
-		if strings.HasPrefix(cwd, folder) || bytes.Contains(line, []byte(folder)) {
-			pids = append(pids, fmt.Sprintf("%s (%s)", filepath.Base(p), bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+		// One that ended meanwhile is nowhere.
+		if cwd, err := os.Readlink(filepath.Join(p, "cwd")); err == nil && (cwd == folder || strings.HasPrefix(cwd, folder+"/")) {
+			all = append(all, filepath.Base(p))
 		}
 	}
-	return pids, nil
+	return all, nil
 }

@@ -108,11 +108,9 @@ func (h *Host) Part(name string, do func(context.Context) error) {
 	h.parts = append(h.parts, run.Component{Name: h.service + " " + name, Run: do})
 }
 
-// Run runs all parts until ctx ends or one fails, and closes everything when all have ended.
-func (h *Host) Run(ctx context.Context) error {
-	defer h.Close()
-	return run.All(ctx, h.parts...)
-}
+// Run runs all parts until ctx ends or one fails. It closes nothing: requests that a server
+// beside it lets finish need what is open.
+func (h *Host) Run(ctx context.Context) error { return run.All(ctx, h.parts...) }
 
 // Close lets go of what was opened, the last first. Closing twice is safe.
 func (h *Host) Close() {
