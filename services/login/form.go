@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"latchkey.dev/services/internal/web"
 )
@@ -78,6 +79,13 @@ func (v *visit) readForm() error {
 			return web.TooLarge
 		}
 		return web.BadRequest
+	}
+	for _, values := range v.r.PostForm {
+		for _, s := range values {
+			if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
+				return web.BadRequest // no browser sends it, and no table can keep it
+			}
+		}
 	}
 	if _, ok := v.l.nonces.Check("form", v.subject[:], v.r.PostForm.Get("form"), formLife); browser == "" || !ok {
 		return errStaleForm
