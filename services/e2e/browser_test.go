@@ -106,7 +106,8 @@ func TestPagesInABrowser(t *testing.T) {
 // sign-in asks for nothing.
 func life(w *world, tab *browsertest.Tab) {
 	ada := w.signs("ada.lovelace", "+16045550101")
-	tab.Open(w.url)
+	tab.Open(strings.Replace(w.url, "127.0.0.1", "localhost", 1))
+	tab.Arrives(w.url + "/sign-in") // the one origin that keys are for
 	tab.Sees("Sign in to Maple")
 	tab.Look(screenshots, "sign-in")
 	ada.signInWith(tab, "a wrong password")

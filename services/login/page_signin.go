@@ -38,6 +38,7 @@ type signInView struct {
 	view
 	UserID   string
 	Software string
+	Origin   string // where proofs are for, also if the browser came by another name
 	Check    string // a challenge of this browser that still waits for its code
 }
 
@@ -58,7 +59,7 @@ func (v *visit) signIn(status int, data signInView) error {
 		return pageProblem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
 	}
 	base.Service, base.Notice, base.Alert = s.Name, data.Notice, data.Alert
-	data.view, data.Software = base, s.ID
+	data.view, data.Software, data.Origin = base, s.ID, v.l.o.Origin
 	if c, ok := v.l.openCheck(v.r); ok {
 		data.Check = c.String()
 	}

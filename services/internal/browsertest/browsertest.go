@@ -35,7 +35,7 @@ func program() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("Chromium is missing: install it with `make chromium` or `apt-get install chromium`, or name its program in %s", Env)
+	return "", fmt.Errorf("no Chromium on this machine: install it with `make chromium` or `apt-get install chromium`, or name its program in %s", Env)
 }
 
 // Browser is a Chromium of its own, ended with its test.
@@ -201,6 +201,12 @@ func (p *Tab) Address() string {
 		return err.Error()
 	}
 	return at
+}
+
+// Arrives waits until the tab is at an address.
+func (p *Tab) Arrives(address string) {
+	p.t.Helper()
+	p.until("arrive at "+address, func() bool { return p.Address() == address })
 }
 
 // Script runs an expression in the page, waits for its promise, and returns its string.

@@ -5,6 +5,10 @@ const latchkey = new Latchkey();
 const status = document.querySelector("#status[data-challenge]");
 const challenge = status?.dataset.kind === "key" ? latchkey.challenge(status.dataset.challenge) : null;
 
+// Keys and proofs are for one origin: who came by another name of this machine goes there.
+const home = document.querySelector("[data-origin]")?.dataset.origin;
+if (home && new URL(home).origin !== location.origin) location.replace(new URL(location.pathname + location.search, home));
+
 for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", (event) => {
     const button = form.querySelector("button");
