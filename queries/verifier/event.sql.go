@@ -61,20 +61,44 @@ func (q *Queries) EventRead(ctx context.Context, ids [][16]byte) ([]VerifierEven
 }
 
 const eventUnordered = `-- name: EventUnordered :many
-SELECT e.id FROM verifier_event e
-WHERE e.id >= $1 AND e.id < $2 AND NOT EXISTS (SELECT FROM leaf WHERE leaf.event_id = e.id)
-ORDER BY e.id LIMIT $3
+SELECT q.id::uuid AS id FROM (SELECT unnest($1::uuid[]) AS id) q
+WHERE NOT EXISTS (SELECT FROM leaf WHERE leaf.event_id = q.id)
 `
 
-type EventUnorderedParams struct {
+// Those of the given events that have no place in the order yet.
+func (q *Queries) EventUnordered(ctx context.Context, ids [][16]byte) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, eventUnordered, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][16]byte
+	for rows.Next() {
+		var id [16]byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const eventWindow = `-- name: EventWindow :many
+SELECT id FROM verifier_event WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3
+`
+
+type EventWindowParams struct {
 	Since  [16]byte
 	Before [16]byte
 	Most   int32
 }
 
-// Own events of a window of ids that have no place in the order yet.
-func (q *Queries) EventUnordered(ctx context.Context, arg EventUnorderedParams) ([][16]byte, error) {
-	rows, err := q.db.Query(ctx, eventUnordered, arg.Since, arg.Before, arg.Most)
+// Ids of own events of a window, in order.
+func (q *Queries) EventWindow(ctx context.Context, arg EventWindowParams) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, eventWindow, arg.Since, arg.Before, arg.Most)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func New(pool *pgxpool.Pool, bus Bus) *Console { return &Console{pool, queries.N
 // bus missed of its events.
 func Open(h *host.Host) *Console {
 	c := New(h.Main, h.Line)
-	host.Journal(h, c.q.EventUnordered, c.q.EventRead)
+	host.Journal(h, c.q.EventWindow, c.q.EventUnordered, c.q.EventRead)
 	return c
 }
 

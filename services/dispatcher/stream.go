@@ -18,7 +18,7 @@ func Open(h *host.Host, o Options) (*Dispatcher, error) {
 		return nil, err
 	}
 	h.Part("sweep", d.Run)
-	host.Journal(h, d.q.EventUnordered, d.q.EventRead)
+	host.Journal(h, d.q.EventWindow, d.q.EventUnordered, d.q.EventRead)
 	if o.StreamOff {
 		return d, nil
 	}

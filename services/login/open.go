@@ -19,7 +19,7 @@ func Open(h *host.Host, o Options) (*Login, error) {
 		return nil, err
 	}
 	h.Part("upkeep", l.Run)
-	host.Journal(h, l.q.EventUnordered, l.q.EventRead)
+	host.Journal(h, l.q.EventWindow, l.q.EventUnordered, l.q.EventRead)
 	return l, nil
 }
 

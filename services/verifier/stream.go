@@ -20,7 +20,7 @@ func Open(h *host.Host, o Options) (*Verifier, error) {
 		return nil, err
 	}
 	h.Part("upkeep", v.Run)
-	host.Journal(h, v.q.EventUnordered, v.q.EventRead)
+	host.Journal(h, v.q.EventWindow, v.q.EventUnordered, v.q.EventRead)
 	if o.StreamOff {
 		return v, nil
 	}

@@ -36,22 +36,18 @@ func Journal[W ~struct {
 	Type      string
 	AccountID [16]byte
 	Body      []byte
-}](h *Host, unordered func(context.Context, W) ([][16]byte, error), read func(context.Context, [][16]byte) ([]R, error)) {
+}](h *Host, window func(context.Context, W) ([][16]byte, error), unordered func(context.Context, [][16]byte) ([][16]byte, error), read func(context.Context, [][16]byte) ([]R, error)) {
 	h.Part("journal", journal.New(journal.Options{
-		Unordered: func(ctx context.Context, since, before uuid.UUID, most int) ([]uuid.UUID, error) {
-			ids, err := unordered(ctx, W(Window{since, before, int32(most)}))
-			out := make([]uuid.UUID, len(ids))
-			for i, id := range ids {
-				out[i] = id
-			}
-			return out, err
+		Window: func(ctx context.Context, since, before uuid.UUID, most int) ([]uuid.UUID, error) {
+			ids, err := window(ctx, W(Window{since, before, int32(most)}))
+			return convert[uuid.UUID](ids), err
+		},
+		Unordered: func(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+			left, err := unordered(ctx, convert[[16]byte](ids))
+			return convert[uuid.UUID](left), err
 		},
 		Read: func(ctx context.Context, ids []uuid.UUID) ([]journal.Event, error) {
-			raw := make([][16]byte, len(ids))
-			for i, id := range ids {
-				raw[i] = id
-			}
-			found, err := read(ctx, raw)
+			found, err := read(ctx, convert[[16]byte](ids))
 			out := make([]journal.Event, len(found))
 			for i, r := range found {
 				r := Row(r)
@@ -70,4 +66,13 @@ func Journal[W ~struct {
 		},
 		Registerer: h.Registerer, Logger: h.Log,
 	}).Run)
+}
+
+// convert turns ids into those of the other type.
+func convert[To, From ~[16]byte](ids []From) []To {
+	out := make([]To, len(ids))
+	for i, id := range ids {
+		out[i] = To(id)
+	}
+	return out
 }

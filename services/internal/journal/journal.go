@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,9 +25,10 @@ type Event struct {
 
 // Options configure a Sweeper. All are required but Now and Logger.
 type Options struct {
-	// Unordered returns at most most ids, sorted, of the service's events from since to
-	// before that have no place in the order.
-	Unordered func(ctx context.Context, since, before uuid.UUID, most int) ([]uuid.UUID, error)
+	// Window returns at most most ids, sorted, of the service's events from since to before.
+	Window func(ctx context.Context, since, before uuid.UUID, most int) ([]uuid.UUID, error)
+	// Unordered returns those of the events that have no place in the order.
+	Unordered func(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	// Read returns events by their ids, sorted.
 	Read func(ctx context.Context, ids []uuid.UUID) ([]Event, error)
 	// Acked reports whether the stream acknowledged an event to this process.
@@ -45,18 +47,22 @@ const (
 	every = time.Second
 	// grace is how long an event has to be published by the one who wrote it.
 	grace = 3 * time.Second
-	// overlap is looked at again, for rows committed late and for clocks that differ.
-	overlap = 2 * time.Minute
+	// lag is how far back each look begins, for rows whose transaction took its time.
+	lag = 8 * time.Second
+	// overlap is how far back a look begins each wide: for rows that were committed very
+	// late, and for clocks that differ.
+	overlap, wide = 2 * time.Minute, 20 * time.Second
 	// memory is how far back the first sweep of a process looks. The stream keeps a week;
 	// what lies longer than this is the auditor's to find in the table.
 	memory = time.Hour
-	page   = 500
+	page   = 5000
 )
 
 // Sweeper publishes what was missed.
 type Sweeper struct {
 	o           Options
 	since       time.Time // all before was published or ordered
+	widely      time.Time // when to look back over the overlap again
 	republished prometheus.Counter
 	waiting     prometheus.Gauge
 }
@@ -83,23 +89,26 @@ func (s *Sweeper) Run(ctx context.Context) error {
 }
 
 // runOnce looks through the window once, page by page. The window moves on only when all
-// of it is on the stream.
+// of it is on the stream. Nearly all of it is known to be from the acknowledgements, which
+// costs nothing: only the rest is looked up in the order.
 func (s *Sweeper) runOnce(ctx context.Context) error {
 	now := s.o.Now()
 	if s.since.IsZero() {
 		s.since = now.Add(-memory)
 	}
-	from, before := floor(s.since), floor(now.Add(-grace))
+	begin, widely := s.since, !now.Before(s.widely)
+	if earlier := now.Add(-overlap); widely && earlier.Before(begin) {
+		begin = earlier
+	}
+	from, before := floor(begin), floor(now.Add(-grace))
 	for {
-		ids, err := s.o.Unordered(ctx, from, before, page)
+		ids, err := s.o.Window(ctx, from, before, page)
 		if err != nil {
 			return fmt.Errorf("looking for unpublished events: %w", err)
 		}
-		missing := ids[:0:0]
-		for _, id := range ids {
-			if !s.o.Acked(id) {
-				missing = append(missing, id)
-			}
+		missing, err := s.missing(ctx, ids)
+		if err != nil {
+			return err
 		}
 		s.waiting.Set(float64(len(missing)))
 		if len(missing) > 0 {
@@ -116,22 +125,48 @@ func (s *Sweeper) runOnce(ctx context.Context) error {
 		from = after(ids[len(ids)-1])
 	}
 	s.waiting.Set(0)
-	if next := now.Add(-overlap); next.After(s.since) {
+	if next := now.Add(-lag); next.After(s.since) {
 		s.since = next
+	}
+	if widely {
+		s.widely = now.Add(wide)
 	}
 	return nil
 }
 
-func (s *Sweeper) publish(ctx context.Context, ids []uuid.UUID) error {
-	events, err := s.o.Read(ctx, ids)
+// missing are those of the events that have neither an acknowledgement nor a place.
+func (s *Sweeper) missing(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	var unknown []uuid.UUID
+	for _, id := range ids {
+		if !s.o.Acked(id) {
+			unknown = append(unknown, id)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil, nil
+	}
+	missing, err := s.o.Unordered(ctx, unknown)
 	if err != nil {
-		return fmt.Errorf("reading unpublished events: %w", err)
+		return nil, fmt.Errorf("looking for places of unpublished events: %w", err)
 	}
-	if err := s.o.Publish(ctx, events); err != nil {
-		return fmt.Errorf("publishing events again: %w", err)
+	return missing, nil
+}
+
+// atOnce is how many events are read and published at a time.
+const atOnce = 500
+
+func (s *Sweeper) publish(ctx context.Context, missing []uuid.UUID) error {
+	for ids := range slices.Chunk(missing, atOnce) {
+		events, err := s.o.Read(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("reading unpublished events: %w", err)
+		}
+		if err := s.o.Publish(ctx, events); err != nil {
+			return fmt.Errorf("publishing events again: %w", err)
+		}
+		s.republished.Add(float64(len(events)))
+		s.o.Logger.Info("events published again", "events", len(events))
 	}
-	s.republished.Add(float64(len(events)))
-	s.o.Logger.Info("events published again", "events", len(events))
 	return nil
 }
 

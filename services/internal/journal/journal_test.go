@@ -20,6 +20,7 @@ type table struct {
 	published map[uuid.UUID]int
 	down      bool
 	losing    bool
+	looked    int // ids that were looked at
 	now       time.Time
 }
 
@@ -41,13 +42,17 @@ func (t *table) write(n int, ago time.Duration) (made []uuid.UUID) {
 
 func (t *table) sweeper() *Sweeper {
 	return New(Options{
-		Unordered: func(_ context.Context, since, before uuid.UUID, most int) (out []uuid.UUID, _ error) {
+		Window: func(_ context.Context, since, before uuid.UUID, most int) (out []uuid.UUID, _ error) {
 			for _, id := range t.ids {
-				if bytes.Compare(id[:], since[:]) >= 0 && bytes.Compare(id[:], before[:]) < 0 && !t.ordered[id] && len(out) < most {
+				if bytes.Compare(id[:], since[:]) >= 0 && bytes.Compare(id[:], before[:]) < 0 && len(out) < most {
 					out = append(out, id)
 				}
 			}
+			t.looked += len(out)
 			return out, nil
+		},
+		Unordered: func(_ context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+			return slices.DeleteFunc(slices.Clone(ids), func(id uuid.UUID) bool { return t.ordered[id] }), nil
 		},
 		Read: func(_ context.Context, ids []uuid.UUID) (out []Event, _ error) {
 			for _, id := range ids {
@@ -116,12 +121,39 @@ func TestWhatIsOrderedAcknowledgedOrNewIsLeftAlone(t *testing.T) {
 		t.Errorf("published: ordered %d, acknowledged %d, fresh %d, missed %d; want only the missed one",
 			tab.published[ordered], tab.published[acked], tab.published[fresh], tab.published[late])
 	}
-	// A row that was committed late is still inside the window.
-	straggler := tab.write(1, 30*time.Second)[0]
-	if err := s.runOnce(t.Context()); err != nil {
-		t.Fatal(err)
+	// A row that was committed late is still inside the window, and one that was committed
+	// very late inside the one that is looked at now and then.
+	slow, straggler := tab.write(1, 5*time.Second)[0], tab.write(1, 30*time.Second)[0]
+	for range 2 {
+		if err := s.runOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if tab.published[slow] != 1 {
+			t.Error("a row that was committed late was not published")
+		}
+		tab.now = tab.now.Add(wide)
 	}
 	if tab.published[straggler] != 1 {
-		t.Error("a row that was committed late was never published")
+		t.Error("a row that was committed very late was never published")
+	}
+}
+
+// What was looked at is not looked at again and again: the sweep runs beside everything else.
+func TestASweepCostsLittle(t *testing.T) {
+	t.Parallel()
+	tab := newTable()
+	s := tab.sweeper()
+	const second, seconds = 100, 240
+	for range seconds {
+		for _, id := range tab.write(second, 0) {
+			tab.acked[id] = true
+		}
+		if err := s.runOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tab.now = tab.now.Add(time.Second)
+	}
+	if most := 15 * second * seconds; tab.looked > most {
+		t.Errorf("%d ids were looked at of %d events, want at most %d", tab.looked, second*seconds, most)
 	}
 }
