@@ -9,88 +9,70 @@ import (
 	"context"
 )
 
-const challengeAccount = `-- name: ChallengeAccount :one
-SELECT account_id, phone_country FROM challenge WHERE id = $1
+const receiptTake = `-- name: ReceiptTake :many
+WITH q AS (
+    SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS attempt_id, unnest($3::text[]) AS provider,
+        unnest($4::text[]) AS status, unnest($5::text[]) AS vendor_code, unnest($6::text[]) AS vendor_reference
+), kept AS (
+    INSERT INTO receipt (id, attempt_id, provider, status, vendor_code, vendor_reference)
+    SELECT id, attempt_id, provider, status, vendor_code, vendor_reference FROM q
+), merged AS (
+    UPDATE attempt a SET receipt_status = q.status, delivered_at = CASE WHEN q.status = 'delivered' THEN now() ELSE a.delivered_at END
+    FROM q WHERE a.id = q.attempt_id AND a.provider = q.provider AND a.receipt_status IS DISTINCT FROM q.status
+        AND (a.receipt_status IS NULL OR a.receipt_status IN ('in_transit', 'unknown') OR q.status = 'delivered')
+        AND NOT (q.status IN ('in_transit', 'unknown') AND a.receipt_status IS NOT NULL)
+    RETURNING q.id AS receipt_id, a.challenge_id, a.attempt_no, a.request_no, a.text_no
+)
+SELECT m.receipt_id::uuid AS receipt_id, m.challenge_id, m.attempt_no, m.request_no, m.text_no, c.account_id, c.phone_country
+FROM merged m JOIN challenge c ON c.id = m.challenge_id
 `
 
-type ChallengeAccountRow struct {
+type ReceiptTakeParams struct {
+	Ids              [][16]byte
+	AttemptIds       [][16]byte
+	Providers        []string
+	Statuses         []string
+	VendorCodes      []string
+	VendorReferences []string
+}
+
+type ReceiptTakeRow struct {
+	ReceiptID    [16]byte
+	ChallengeID  [16]byte
+	AttemptNo    int16
+	RequestNo    int16
+	TextNo       int16
 	AccountID    [16]byte
 	PhoneCountry string
 }
 
-func (q *Queries) ChallengeAccount(ctx context.Context, id [16]byte) (ChallengeAccountRow, error) {
-	row := q.db.QueryRow(ctx, challengeAccount, id)
-	var i ChallengeAccountRow
-	err := row.Scan(&i.AccountID, &i.PhoneCountry)
-	return i, err
-}
-
-const receiptInsert = `-- name: ReceiptInsert :exec
-INSERT INTO receipt (id, attempt_id, provider, status, vendor_code, vendor_reference)
-VALUES ($1, $2, $3, $4, $5, $6)
-`
-
-type ReceiptInsertParams struct {
-	ID              [16]byte
-	AttemptID       [16]byte
-	Provider        string
-	Status          string
-	VendorCode      string
-	VendorReference string
-}
-
-func (q *Queries) ReceiptInsert(ctx context.Context, arg ReceiptInsertParams) error {
-	_, err := q.db.Exec(ctx, receiptInsert,
-		arg.ID,
-		arg.AttemptID,
-		arg.Provider,
-		arg.Status,
-		arg.VendorCode,
-		arg.VendorReference,
+// Keeps reports, and merges each into its attempt, whatever the order of arrival: the first
+// final status stays, but 'delivered' beats any other. No attempt may come twice in a call.
+// Only changes come back, with what is needed to tell them.
+func (q *Queries) ReceiptTake(ctx context.Context, arg ReceiptTakeParams) ([]ReceiptTakeRow, error) {
+	rows, err := q.db.Query(ctx, receiptTake,
+		arg.Ids,
+		arg.AttemptIds,
+		arg.Providers,
+		arg.Statuses,
+		arg.VendorCodes,
+		arg.VendorReferences,
 	)
-	return err
-}
-
-const receiptMerge = `-- name: ReceiptMerge :many
-UPDATE attempt SET receipt_status = $1::text,
-    delivered_at = CASE WHEN $1::text = 'delivered' THEN now() ELSE delivered_at END
-WHERE id = $2 AND provider = $3 AND receipt_status IS DISTINCT FROM $1::text
-    AND (receipt_status IS NULL OR receipt_status IN ('in_transit', 'unknown') OR $1::text = 'delivered')
-    AND NOT ($1::text IN ('in_transit', 'unknown') AND receipt_status IS NOT NULL)
-RETURNING challenge_id, attempt_no, request_no, text_no, provider
-`
-
-type ReceiptMergeParams struct {
-	Status    string
-	AttemptID [16]byte
-	Provider  string
-}
-
-type ReceiptMergeRow struct {
-	ChallengeID [16]byte
-	AttemptNo   int16
-	RequestNo   int16
-	TextNo      int16
-	Provider    string
-}
-
-// Merges a final status into its attempt, whatever the order of arrival: the first final
-// status stays, but 'delivered' beats any other. Only a change comes back, and is told.
-func (q *Queries) ReceiptMerge(ctx context.Context, arg ReceiptMergeParams) ([]ReceiptMergeRow, error) {
-	rows, err := q.db.Query(ctx, receiptMerge, arg.Status, arg.AttemptID, arg.Provider)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ReceiptMergeRow
+	var items []ReceiptTakeRow
 	for rows.Next() {
-		var i ReceiptMergeRow
+		var i ReceiptTakeRow
 		if err := rows.Scan(
+			&i.ReceiptID,
 			&i.ChallengeID,
 			&i.AttemptNo,
 			&i.RequestNo,
 			&i.TextNo,
-			&i.Provider,
+			&i.AccountID,
+			&i.PhoneCountry,
 		); err != nil {
 			return nil, err
 		}

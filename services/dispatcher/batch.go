@@ -40,6 +40,8 @@ func (d *Dispatcher) batch() {
 	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Key: claim.key, Registerer: d.o.Registerer})
 	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Key: record.key, Registerer: d.o.Registerer})
 	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Key: claim.key, Registerer: d.o.Registerer})
+	// One batch of receipts at a time: a burst of them waits, and leaves the database to the texts.
+	d.takes = coalesce.New(coalesce.Options[taken, *event.Event]{Name: "receipt_take", Run: d.take, Key: taken.key, Parallel: 1, Registerer: d.o.Registerer})
 }
 
 func (d *Dispatcher) read(ctx context.Context, batch []Request) ([]*queries.DeliveryReadRow, error) {

@@ -92,13 +92,13 @@ type Dispatcher struct {
 	slots     chan struct{}
 	epochs    *epochs
 
-	receipts     map[string]sms.ReceiptParser // by the provider's name
-	receiptSlots chan struct{}
+	receipts map[string]sms.ReceiptParser // by the provider's name
 
 	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
 	claims   *coalesce.Batcher[claim, bool]
 	records  *coalesce.Batcher[record, bool]
 	abandons *coalesce.Batcher[claim, bool]
+	takes    *coalesce.Batcher[taken, *event.Event]
 }
 
 // New makes a Dispatcher. Nothing is opened yet.
@@ -108,7 +108,7 @@ func New(o Options) (*Dispatcher, error) {
 	}
 	d := &Dispatcher{o: o, q: queries.New(o.Pool), providers: map[string]sms.Sender{},
 		slots: make(chan struct{}, o.Parallel), epochs: newEpochs(queries.New(o.KeysPool).EpochRead),
-		receipts: map[string]sms.ReceiptParser{}, receiptSlots: make(chan struct{}, receiptsAtATime)}
+		receipts: map[string]sms.ReceiptParser{}}
 	for _, p := range o.Providers {
 		d.providers[p.Name] = p.Sender
 		d.order = append(d.order, p.Name)

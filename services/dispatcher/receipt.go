@@ -13,15 +13,16 @@ import (
 
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/coalesce"
+	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/sms"
 )
 
 const (
-	receiptsAtATime = 8               // the rest of a burst waits, and leaves the database to the texts
-	receiptTimeout  = 5 * time.Second // then the provider is told to come again
-	maxReference    = 128             // bytes of a vendor's id of a text
-	maxVendorCode   = 32              // bytes, as sms.Outcome says
+	receiptTimeout = 5 * time.Second // then the provider is told to come again
+	maxReference   = 128             // bytes of a vendor's id of a text
+	maxVendorCode  = 32              // bytes, as sms.Outcome says
 )
 
 var (
@@ -63,15 +64,12 @@ func (d *Dispatcher) takeReceipt(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), receiptTimeout)
 	defer cancel()
-	select {
-	case d.receiptSlots <- struct{}{}:
-		defer func() { <-d.receiptSlots }()
-	case <-ctx.Done():
-		return web.Unavailable
-	}
 	receipt = bounded(receipt)
-	told, err := d.store(ctx, name, receipt)
-	if err != nil {
+	told, err := d.takes.Do(ctx, taken{provider: name, receipt: receipt})
+	switch {
+	case errors.Is(err, coalesce.ErrOverloaded) || ctx.Err() != nil:
+		return web.Unavailable
+	case err != nil:
 		return fmt.Errorf("storing a receipt: %w", err)
 	}
 	d.metrics.receipts.WithLabelValues(name, string(receipt.Status)).Inc()
@@ -82,51 +80,103 @@ func (d *Dispatcher) takeReceipt(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// store keeps the receipt, merges it into its attempt and writes the event of a change,
-// in one transaction. The event is nil where nothing changed that is worth telling: a
+// taken is a receipt, and whose it is.
+type taken struct {
+	provider string
+	receipt  sms.Receipt
+}
+
+// Batches lock their rows in the order of the attempts.
+func (t taken) key() string { return t.receipt.AttemptID.String() }
+
+// take keeps receipts, merges them into their attempts and writes the events of changes, in
+// one transaction. The event is nil where nothing changed that is worth telling: a
 // repetition, a receipt that came out of order, or one of no attempt of this provider.
 //
 // An attempt's row is committed before its text leaves, so a receipt never comes first.
-func (d *Dispatcher) store(ctx context.Context, provider string, r sms.Receipt) (told *event.Event, err error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
-	}
-	err = pgx.BeginFunc(ctx, d.o.Pool, func(tx pgx.Tx) error {
+func (d *Dispatcher) take(ctx context.Context, batch []taken) (told []*event.Event, err error) {
+	err = store.InTx(ctx, d.o.Pool, func(tx pgx.Tx) error {
 		q := d.q.WithTx(tx)
-		if err := q.ReceiptInsert(ctx, queries.ReceiptInsertParams{ID: id, AttemptID: r.AttemptID, Provider: provider, Status: string(r.Status),
-			VendorCode: r.Code, VendorReference: r.Reference}); err != nil {
-			return err
+		told = make([]*event.Event, len(batch))
+		left := make([]int, len(batch))
+		for i := range batch {
+			left[i] = i
 		}
-		changed, err := q.ReceiptMerge(ctx, queries.ReceiptMergeParams{Status: string(r.Status), AttemptID: r.AttemptID, Provider: provider})
-		if err != nil || len(changed) == 0 || !r.Status.Final() {
-			return err
+		var events queries.EventInsertParams
+		for len(left) > 0 {
+			var now []int
+			now, left = firsts(batch, left)
+			if err := takeOnce(ctx, q, batch, now, told); err != nil {
+				return err
+			}
 		}
-		a := changed[0]
-		challenge, err := q.ChallengeAccount(ctx, a.ChallengeID)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil // a report of long ago: the challenge is no longer kept
+		for _, e := range told {
+			if e != nil {
+				events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
+				events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
+			}
 		}
-		if err != nil {
-			return err
+		if len(events.Ids) == 0 {
+			return nil
 		}
-		about := event.SMSReceipt{SMSAttempt: event.SMSAttempt{Challenge: a.ChallengeID, Attempt: r.AttemptID, AttemptNo: int(a.AttemptNo),
-			Request: int(a.RequestNo), Text: int(a.TextNo), Provider: a.Provider, Country: challenge.PhoneCountry}, VendorCode: r.Code}
-		var data event.Data = event.SMSUndelivered{SMSReceipt: about, Status: string(r.Status)}
-		if r.Status == sms.Delivered {
-			data = event.SMSDelivered{SMSReceipt: about}
-		}
-		e, err := event.New("dispatcher", challenge.AccountID, time.Now(), data)
-		if err != nil {
-			return err
-		}
-		told = &e
-		return q.EventInsert(ctx, queries.EventInsertParams{Ids: [][16]byte{e.ID}, Types: []string{e.Type}, AccountIds: [][16]byte{e.Account}, Bodies: [][]byte{e.Body}})
+		return q.EventInsert(ctx, events)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return told, nil
+}
+
+// firsts are the first receipt of each attempt; later ones are for another statement.
+func firsts(batch []taken, of []int) (now, later []int) {
+	seen := map[uuid.UUID]bool{}
+	for _, i := range of {
+		if id := batch[i].receipt.AttemptID; !seen[id] {
+			seen[id], now = true, append(now, i)
+		} else {
+			later = append(later, i)
+		}
+	}
+	return now, later
+}
+
+// takeOnce takes those receipts of a batch, each of another attempt, and makes the events.
+func takeOnce(ctx context.Context, q *queries.Queries, batch []taken, which []int, told []*event.Event) error {
+	var p queries.ReceiptTakeParams
+	at := map[uuid.UUID]int{}
+	for _, i := range which {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		r := batch[i].receipt
+		at[id] = i
+		p.Ids, p.AttemptIds, p.Providers = append(p.Ids, id), append(p.AttemptIds, r.AttemptID), append(p.Providers, batch[i].provider)
+		p.Statuses, p.VendorCodes, p.VendorReferences = append(p.Statuses, string(r.Status)), append(p.VendorCodes, r.Code), append(p.VendorReferences, r.Reference)
+	}
+	changed, err := q.ReceiptTake(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, c := range changed {
+		i := at[c.ReceiptID]
+		r := batch[i].receipt
+		if !r.Status.Final() {
+			continue
+		}
+		about := event.SMSReceipt{SMSAttempt: event.SMSAttempt{Challenge: c.ChallengeID, Attempt: r.AttemptID, AttemptNo: int(c.AttemptNo),
+			Request: int(c.RequestNo), Text: int(c.TextNo), Provider: batch[i].provider, Country: c.PhoneCountry}, VendorCode: r.Code}
+		var data event.Data = event.SMSUndelivered{SMSReceipt: about, Status: string(r.Status)}
+		if r.Status == sms.Delivered {
+			data = event.SMSDelivered{SMSReceipt: about}
+		}
+		e, err := event.New("dispatcher", c.AccountID, time.Now(), data)
+		if err != nil {
+			return err
+		}
+		told[i] = &e
+	}
+	return nil
 }
 
 // bounded leaves out what does not keep to the bounds of sms.Receipt: an adapter's slip
