@@ -24,12 +24,15 @@ ORDER BY e.entered_at LIMIT @most;
 SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest(@keys::bigint[]) AS k ORDER BY 1) AS sorted;
 
 -- name: ChallengeLock :many
-SELECT id, account_id, member_id, software_id, device_kind, device_thumbprint, device_facets, purpose, seed, epoch,
-    expires_at, tries, closed_at
-FROM challenge WHERE id = ANY(@ids::uuid[]) ORDER BY id FOR UPDATE;
+-- has_device says whether the key that a right code would register has a live registration.
+SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+    c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
+    EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
+        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device
+FROM challenge c WHERE c.id = ANY(@ids::uuid[]) ORDER BY c.id FOR UPDATE OF c;
 
 -- name: MemberTryRead :many
-SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive, now()::timestamptz AS now
+SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive
 FROM member_try WHERE member_id = ANY(@ids::uuid[]);
 
 -- name: MemberTryWrite :exec
@@ -39,34 +42,36 @@ SELECT unnest(@ids::uuid[]), unnest(@hour_starts::timestamptz[]), unnest(@hour_c
 ON CONFLICT (member_id) DO UPDATE SET hour_started_at = EXCLUDED.hour_started_at, hour_count = EXCLUDED.hour_count,
     day_started_at = EXCLUDED.day_started_at, day_count = EXCLUDED.day_count, consecutive = EXCLUDED.consecutive;
 
--- name: VerdictInsert :many
--- The winner's rows come back; an entry that was judged meanwhile keeps its first verdict.
-INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
-SELECT unnest(@entry_ids::uuid[]), unnest(@challenge_ids::uuid[]), unnest(@results::text[]), unnest(@tries_left::smallint[])
-ON CONFLICT DO NOTHING RETURNING entry_id;
-
--- name: ChallengeCount :exec
--- Counts tries and closes what ended ('' leaves it open).
-WITH q AS (
-    SELECT unnest(@ids::uuid[]) AS id, unnest(@tries::smallint[]) AS tries,
-        unnest(@end_reasons::text[]) AS end_reason, unnest(@typed_texts::smallint[]) AS typed_text
-)
-UPDATE challenge c SET tries = q.tries,
-    closed_at = CASE WHEN q.end_reason <> '' THEN now() END,
-    end_reason = nullif(q.end_reason, ''), typed_text = nullif(q.typed_text, 0)
-FROM q WHERE c.id = q.id AND c.closed_at IS NULL;
-
 -- name: DeviceRetire :exec
 -- Ends the live registration of the same key, if there is one: the device was upgraded.
 WITH q AS (SELECT unnest(@member_ids::uuid[]) AS member_id, unnest(@software_ids::text[]) AS software_id, unnest(@thumbprints::bytea[]) AS thumbprint)
 UPDATE device d SET revoked_at = now(), revoke_reason = 'upgraded'
 FROM q WHERE d.member_id = q.member_id AND d.software_id = q.software_id AND d.thumbprint = q.thumbprint AND d.revoked_at IS NULL;
 
--- name: DeviceInsert :exec
-INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
-SELECT q.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.id, c.device_facets, c.device_facets
-FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@challenge_ids::uuid[]) AS challenge_id) q
-JOIN challenge c ON c.id = q.challenge_id;
+-- name: JudgeWrite :exec
+-- Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
+-- counted and challenges closed ('' leaves one open); the devices of right codes are
+-- registered; and events tell it.
+WITH judged AS (
+    INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
+    SELECT unnest(@entry_ids::uuid[]), unnest(@entry_challenge_ids::uuid[]), unnest(@results::text[]), unnest(@tries_left::smallint[])
+    ON CONFLICT DO NOTHING
+), counted AS (
+    UPDATE challenge c SET tries = q.tries,
+        closed_at = CASE WHEN q.end_reason <> '' THEN now() END,
+        end_reason = nullif(q.end_reason, ''), typed_text = nullif(q.typed_text, 0)
+    FROM (SELECT unnest(@challenge_ids::uuid[]) AS id, unnest(@tries::smallint[]) AS tries,
+        unnest(@end_reasons::text[]) AS end_reason, unnest(@typed_texts::smallint[]) AS typed_text) q
+    WHERE c.id = q.id AND c.closed_at IS NULL
+), registered AS (
+    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
+    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets
+    FROM (SELECT unnest(@device_ids::uuid[]) AS id, unnest(@device_account_ids::uuid[]) AS account_id, unnest(@device_member_ids::uuid[]) AS member_id,
+        unnest(@device_software_ids::text[]) AS software_id, unnest(@device_kinds::text[]) AS kind, unnest(@device_thumbprints::bytea[]) AS thumbprint,
+        unnest(@device_challenge_ids::uuid[]) AS challenge_id, unnest(@device_facets::jsonb[]) AS facets) q
+)
+INSERT INTO verifier_event (id, type, account_id, body)
+SELECT unnest(@event_ids::uuid[]), unnest(@event_types::text[]), unnest(@event_account_ids::uuid[]), unnest(@event_bodies::bytea[]);
 
 -- name: ChallengeExpire :many
 -- Closes challenges whose time is over, but for those with an entry that still waits for its verdict.

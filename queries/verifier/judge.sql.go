@@ -10,35 +10,6 @@ import (
 	"time"
 )
 
-const challengeCount = `-- name: ChallengeCount :exec
-WITH q AS (
-    SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS tries,
-        unnest($3::text[]) AS end_reason, unnest($4::smallint[]) AS typed_text
-)
-UPDATE challenge c SET tries = q.tries,
-    closed_at = CASE WHEN q.end_reason <> '' THEN now() END,
-    end_reason = nullif(q.end_reason, ''), typed_text = nullif(q.typed_text, 0)
-FROM q WHERE c.id = q.id AND c.closed_at IS NULL
-`
-
-type ChallengeCountParams struct {
-	Ids        [][16]byte
-	Tries      []int16
-	EndReasons []string
-	TypedTexts []int16
-}
-
-// Counts tries and closes what ended (” leaves it open).
-func (q *Queries) ChallengeCount(ctx context.Context, arg ChallengeCountParams) error {
-	_, err := q.db.Exec(ctx, challengeCount,
-		arg.Ids,
-		arg.Tries,
-		arg.EndReasons,
-		arg.TypedTexts,
-	)
-	return err
-}
-
 const challengeExpire = `-- name: ChallengeExpire :many
 UPDATE challenge SET closed_at = now(), end_reason = 'expired'
 WHERE id IN (
@@ -77,9 +48,11 @@ func (q *Queries) ChallengeExpire(ctx context.Context, most int32) ([]ChallengeE
 }
 
 const challengeLock = `-- name: ChallengeLock :many
-SELECT id, account_id, member_id, software_id, device_kind, device_thumbprint, device_facets, purpose, seed, epoch,
-    expires_at, tries, closed_at
-FROM challenge WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+    c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
+    EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
+        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device
+FROM challenge c WHERE c.id = ANY($1::uuid[]) ORDER BY c.id FOR UPDATE OF c
 `
 
 type ChallengeLockRow struct {
@@ -90,14 +63,16 @@ type ChallengeLockRow struct {
 	DeviceKind       string
 	DeviceThumbprint []byte
 	DeviceFacets     []byte
-	Purpose          string
 	Seed             []byte
 	Epoch            int64
 	ExpiresAt        time.Time
 	Tries            int16
 	ClosedAt         *time.Time
+	Now              time.Time
+	HasDevice        bool
 }
 
+// has_device says whether the key that a right code would register has a live registration.
 func (q *Queries) ChallengeLock(ctx context.Context, ids [][16]byte) ([]ChallengeLockRow, error) {
 	rows, err := q.db.Query(ctx, challengeLock, ids)
 	if err != nil {
@@ -115,12 +90,13 @@ func (q *Queries) ChallengeLock(ctx context.Context, ids [][16]byte) ([]Challeng
 			&i.DeviceKind,
 			&i.DeviceThumbprint,
 			&i.DeviceFacets,
-			&i.Purpose,
 			&i.Seed,
 			&i.Epoch,
 			&i.ExpiresAt,
 			&i.Tries,
 			&i.ClosedAt,
+			&i.Now,
+			&i.HasDevice,
 		); err != nil {
 			return nil, err
 		}
@@ -141,23 +117,6 @@ func (q *Queries) DatabaseTime(ctx context.Context) (time.Time, error) {
 	var column_1 time.Time
 	err := row.Scan(&column_1)
 	return column_1, err
-}
-
-const deviceInsert = `-- name: DeviceInsert :exec
-INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
-SELECT q.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.id, c.device_facets, c.device_facets
-FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS challenge_id) q
-JOIN challenge c ON c.id = q.challenge_id
-`
-
-type DeviceInsertParams struct {
-	Ids          [][16]byte
-	ChallengeIds [][16]byte
-}
-
-func (q *Queries) DeviceInsert(ctx context.Context, arg DeviceInsertParams) error {
-	_, err := q.db.Exec(ctx, deviceInsert, arg.Ids, arg.ChallengeIds)
-	return err
 }
 
 const deviceRetire = `-- name: DeviceRetire :exec
@@ -277,6 +236,81 @@ func (q *Queries) JudgePublicKeyInsert(ctx context.Context, arg JudgePublicKeyIn
 	return err
 }
 
+const judgeWrite = `-- name: JudgeWrite :exec
+WITH judged AS (
+    INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
+    SELECT unnest($5::uuid[]), unnest($6::uuid[]), unnest($7::text[]), unnest($8::smallint[])
+    ON CONFLICT DO NOTHING
+), counted AS (
+    UPDATE challenge c SET tries = q.tries,
+        closed_at = CASE WHEN q.end_reason <> '' THEN now() END,
+        end_reason = nullif(q.end_reason, ''), typed_text = nullif(q.typed_text, 0)
+    FROM (SELECT unnest($9::uuid[]) AS id, unnest($10::smallint[]) AS tries,
+        unnest($11::text[]) AS end_reason, unnest($12::smallint[]) AS typed_text) q
+    WHERE c.id = q.id AND c.closed_at IS NULL
+), registered AS (
+    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
+    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets
+    FROM (SELECT unnest($13::uuid[]) AS id, unnest($14::uuid[]) AS account_id, unnest($15::uuid[]) AS member_id,
+        unnest($16::text[]) AS software_id, unnest($17::text[]) AS kind, unnest($18::bytea[]) AS thumbprint,
+        unnest($19::uuid[]) AS challenge_id, unnest($20::jsonb[]) AS facets) q
+)
+INSERT INTO verifier_event (id, type, account_id, body)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::bytea[])
+`
+
+type JudgeWriteParams struct {
+	EventIds           [][16]byte
+	EventTypes         []string
+	EventAccountIds    [][16]byte
+	EventBodies        [][]byte
+	EntryIds           [][16]byte
+	EntryChallengeIds  [][16]byte
+	Results            []string
+	TriesLeft          []int16
+	ChallengeIds       [][16]byte
+	Tries              []int16
+	EndReasons         []string
+	TypedTexts         []int16
+	DeviceIds          [][16]byte
+	DeviceAccountIds   [][16]byte
+	DeviceMemberIds    [][16]byte
+	DeviceSoftwareIds  []string
+	DeviceKinds        []string
+	DeviceThumbprints  [][]byte
+	DeviceChallengeIds [][16]byte
+	DeviceFacets       [][]byte
+}
+
+// Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
+// counted and challenges closed (” leaves one open); the devices of right codes are
+// registered; and events tell it.
+func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
+	_, err := q.db.Exec(ctx, judgeWrite,
+		arg.EventIds,
+		arg.EventTypes,
+		arg.EventAccountIds,
+		arg.EventBodies,
+		arg.EntryIds,
+		arg.EntryChallengeIds,
+		arg.Results,
+		arg.TriesLeft,
+		arg.ChallengeIds,
+		arg.Tries,
+		arg.EndReasons,
+		arg.TypedTexts,
+		arg.DeviceIds,
+		arg.DeviceAccountIds,
+		arg.DeviceMemberIds,
+		arg.DeviceSoftwareIds,
+		arg.DeviceKinds,
+		arg.DeviceThumbprints,
+		arg.DeviceChallengeIds,
+		arg.DeviceFacets,
+	)
+	return err
+}
+
 const memberLock = `-- name: MemberLock :exec
 SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest($1::bigint[]) AS k ORDER BY 1) AS sorted
 `
@@ -289,29 +323,19 @@ func (q *Queries) MemberLock(ctx context.Context, keys []int64) error {
 }
 
 const memberTryRead = `-- name: MemberTryRead :many
-SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive, now()::timestamptz AS now
+SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive
 FROM member_try WHERE member_id = ANY($1::uuid[])
 `
 
-type MemberTryReadRow struct {
-	MemberID      [16]byte
-	HourStartedAt time.Time
-	HourCount     int32
-	DayStartedAt  time.Time
-	DayCount      int32
-	Consecutive   int32
-	Now           time.Time
-}
-
-func (q *Queries) MemberTryRead(ctx context.Context, ids [][16]byte) ([]MemberTryReadRow, error) {
+func (q *Queries) MemberTryRead(ctx context.Context, ids [][16]byte) ([]MemberTry, error) {
 	rows, err := q.db.Query(ctx, memberTryRead, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []MemberTryReadRow
+	var items []MemberTry
 	for rows.Next() {
-		var i MemberTryReadRow
+		var i MemberTry
 		if err := rows.Scan(
 			&i.MemberID,
 			&i.HourStartedAt,
@@ -319,7 +343,6 @@ func (q *Queries) MemberTryRead(ctx context.Context, ids [][16]byte) ([]MemberTr
 			&i.DayStartedAt,
 			&i.DayCount,
 			&i.Consecutive,
-			&i.Now,
 		); err != nil {
 			return nil, err
 		}
@@ -369,43 +392,4 @@ func (q *Queries) PartitionUpkeep(ctx context.Context) (int32, error) {
 	var partition_upkeep int32
 	err := row.Scan(&partition_upkeep)
 	return partition_upkeep, err
-}
-
-const verdictInsert = `-- name: VerdictInsert :many
-INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
-SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::smallint[])
-ON CONFLICT DO NOTHING RETURNING entry_id
-`
-
-type VerdictInsertParams struct {
-	EntryIds     [][16]byte
-	ChallengeIds [][16]byte
-	Results      []string
-	TriesLeft    []int16
-}
-
-// The winner's rows come back; an entry that was judged meanwhile keeps its first verdict.
-func (q *Queries) VerdictInsert(ctx context.Context, arg VerdictInsertParams) ([][16]byte, error) {
-	rows, err := q.db.Query(ctx, verdictInsert,
-		arg.EntryIds,
-		arg.ChallengeIds,
-		arg.Results,
-		arg.TriesLeft,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items [][16]byte
-	for rows.Next() {
-		var entry_id [16]byte
-		if err := rows.Scan(&entry_id); err != nil {
-			return nil, err
-		}
-		items = append(items, entry_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }

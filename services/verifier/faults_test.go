@@ -127,12 +127,12 @@ latchkey_devices_registered_total 1
 # HELP latchkey_entry_seal_mismatches_total Entries whose seal was not made for their challenge, member and device. Any at all: somebody copies entries.
 # TYPE latchkey_entry_seal_mismatches_total counter
 latchkey_entry_seal_mismatches_total 3
-# HELP latchkey_verifier_work_total Entries judged, by what brought them. Much from the sweep: the bus does not deliver.
-# TYPE latchkey_verifier_work_total counter
-latchkey_verifier_work_total{source="stream"} 4
-latchkey_verifier_work_total{source="sweep"} 0
+# HELP latchkey_work_total Work done, by what brought it. Much from the sweep: the bus does not deliver.
+# TYPE latchkey_work_total counter
+latchkey_work_total{source="stream"} 4
+latchkey_work_total{source="sweep"} 0
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "latchkey_devices_registered_total", "latchkey_entry_seal_mismatches_total", "latchkey_verifier_work_total"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "latchkey_devices_registered_total", "latchkey_entry_seal_mismatches_total", "latchkey_work_total"); err != nil {
 		t.Error(err)
 	}
 	if n, err := testutil.GatherAndCount(registry, "latchkey_verifier_batch_seconds"); err != nil || n != 1 {

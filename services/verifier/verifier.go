@@ -209,20 +209,30 @@ func (v *Verifier) judgeAll(ctx context.Context, asked []Entry) (events []event.
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		entries, now, err := v.load(ctx, db, rows)
+		known, err := v.load(ctx, db, rows)
 		if err != nil {
 			return err
 		}
-		out = judge(entries, now, v.o.Digits)
-		events, err = v.write(ctx, db, out)
+		out = judge(known.entries, known.now, v.o.Digits)
+		if len(out) == 0 {
+			return nil // all were judged while we waited for the locks
+		}
+		events, err = v.write(ctx, db, out, known.challenges)
 		return err
 	})
 	return events, out, err
 }
 
+// loaded is what is known of entries, with their members and challenges locked.
+type loaded struct {
+	entries    []entry
+	challenges map[[16]byte]queries.ChallengeLockRow
+	now        time.Time // the transaction's
+}
+
 // load locks members and challenges, in an order that all verifiers share, and reads
 // what judging needs.
-func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries.EntryReadRow) ([]entry, time.Time, error) {
+func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries.EntryReadRow) (*loaded, error) {
 	var lock []int64
 	var challengeIDs, memberIDs [][16]byte
 	seenMember, seenChallenge := map[[16]byte]bool{}, map[[16]byte]bool{}
@@ -238,7 +248,7 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 		}
 	}
 	if err := db.MemberLock(ctx, lock); err != nil {
-		return nil, time.Time{}, fmt.Errorf("locking members: %w", err)
+		return nil, fmt.Errorf("locking members: %w", err)
 	}
 	// What another verifier judged while we waited for the lock shows only now.
 	ids := make([][16]byte, len(rows))
@@ -247,47 +257,42 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 	}
 	rows, err := db.EntryRead(ctx, ids)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	locked, err := db.ChallengeLock(ctx, challengeIDs)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("locking challenges: %w", err)
+		return nil, fmt.Errorf("locking challenges: %w", err)
 	}
 	counted, err := db.MemberTryRead(ctx, memberIDs)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("reading tries: %w", err)
+		return nil, fmt.Errorf("reading tries: %w", err)
 	}
-	now, err := db.DatabaseTime(ctx)
-	if err != nil {
-		return nil, time.Time{}, err
+	known := &loaded{challenges: map[[16]byte]queries.ChallengeLockRow{}}
+	challenges := map[[16]byte]*challenge{}
+	for _, c := range locked {
+		known.now, known.challenges[c.ID] = c.Now, c
+		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, tries: int(c.Tries)}
 	}
 	tallies := map[[16]byte]*tally{}
 	for _, id := range memberIDs {
-		tallies[id] = &tally{hourStart: now, dayStart: now}
+		tallies[id] = &tally{hourStart: known.now, dayStart: known.now}
 	}
 	for _, c := range counted {
 		tallies[c.MemberID] = &tally{hourStart: c.HourStartedAt, hour: int(c.HourCount), dayStart: c.DayStartedAt, day: int(c.DayCount), consecutive: int(c.Consecutive)}
 	}
-	challenges := map[[16]byte]*challenge{}
-	rowOf := map[[16]byte]queries.ChallengeLockRow{}
-	for _, c := range locked {
-		rowOf[c.ID] = c
-		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, tries: int(c.Tries)}
-	}
-	var entries []entry
 	for _, r := range rows {
-		c := rowOf[r.ChallengeID]
+		c := known.challenges[r.ChallengeID]
 		key, err := v.keys.epoch(ctx, c.Epoch)
-		if errors.Is(err, errNoKey) && now.After(c.ExpiresAt) {
+		if errors.Is(err, errNoKey) && known.now.After(c.ExpiresAt) {
 			challenges[r.ChallengeID].lost = true
 		} else if err != nil {
-			return nil, time.Time{}, err
+			return nil, err
 		}
 		if err := v.keys.judgeKey(ctx, r.JudgeKey); err != nil {
-			return nil, time.Time{}, err
+			return nil, err
 		}
 		bind := seal.EntryBinding{Challenge: c.ID, Member: c.MemberID, Entry: r.ID, Thumbprint: c.DeviceThumbprint}
-		entries = append(entries, entry{id: r.ID, challenge: challenges[r.ChallengeID], tally: tallies[r.MemberID], enteredAt: r.EnteredAt,
+		known.entries = append(known.entries, entry{id: r.ID, challenge: challenges[r.ChallengeID], tally: tallies[r.MemberID], enteredAt: r.EnteredAt,
 			read: func() (string, bool) {
 				typed, err := v.keys.opener.Open(r.JudgeKey, r.Encapsulated, r.Sealed, bind)
 				return typed, err == nil
@@ -299,7 +304,7 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 				return all
 			}})
 	}
-	return entries, now, nil
+	return known, nil
 }
 
 func lockKey(member [16]byte) int64 {

@@ -14,28 +14,23 @@ import (
 )
 
 // write keeps what was judged: verdicts, tries, registrations and the events that tell it.
-func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict) ([]event.Event, error) {
+func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict, rows map[[16]byte]queries.ChallengeLockRow) ([]event.Event, error) {
 	var (
-		verdicts queries.VerdictInsertParams
-		counts   queries.ChallengeCountParams
-		tries    queries.MemberTryWriteParams
-		devices  []verdict
-		seen     = map[any]bool{}
+		p     queries.JudgeWriteParams
+		tries queries.MemberTryWriteParams
+		seen  = map[any]bool{}
 	)
 	for _, d := range out {
-		verdicts.EntryIds = append(verdicts.EntryIds, d.id)
-		verdicts.ChallengeIds = append(verdicts.ChallengeIds, d.challenge.id)
-		verdicts.Results = append(verdicts.Results, string(d.result))
-		verdicts.TriesLeft = append(verdicts.TriesLeft, int16(d.triesLeft))
-		if d.result == Registered {
-			devices = append(devices, d)
-		}
+		p.EntryIds = append(p.EntryIds, d.id)
+		p.EntryChallengeIds = append(p.EntryChallengeIds, d.challenge.id)
+		p.Results = append(p.Results, string(d.result))
+		p.TriesLeft = append(p.TriesLeft, int16(d.triesLeft))
 		if c := d.challenge; !seen[c] && !c.closed {
 			seen[c] = true
-			counts.Ids = append(counts.Ids, c.id)
-			counts.Tries = append(counts.Tries, int16(c.tries))
-			counts.EndReasons = append(counts.EndReasons, string(c.ended))
-			counts.TypedTexts = append(counts.TypedTexts, int16(c.typedText))
+			p.ChallengeIds = append(p.ChallengeIds, c.id)
+			p.Tries = append(p.Tries, int16(c.tries))
+			p.EndReasons = append(p.EndReasons, string(c.ended))
+			p.TypedTexts = append(p.TypedTexts, int16(c.typedText))
 		}
 		if t := d.tally; !seen[t] && t.changed {
 			seen[t] = true
@@ -47,70 +42,70 @@ func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict
 			tries.Consecutives = append(tries.Consecutives, int32(t.consecutive))
 		}
 	}
-	if _, err := db.VerdictInsert(ctx, verdicts); err != nil {
-		return nil, fmt.Errorf("writing verdicts: %w", err)
-	}
-	if len(counts.Ids) > 0 {
-		if err := db.ChallengeCount(ctx, counts); err != nil {
-			return nil, fmt.Errorf("counting tries: %w", err)
-		}
-	}
 	if len(tries.Ids) > 0 {
 		if err := db.MemberTryWrite(ctx, tries); err != nil {
 			return nil, fmt.Errorf("counting a member's tries: %w", err)
 		}
 	}
-	registered, err := v.register(ctx, db, devices)
+	registered, err := v.register(ctx, db, &p, out, rows)
 	if err != nil {
 		return nil, err
 	}
-	return v.tell(ctx, db, out, registered)
+	events, err := tell(out, registered)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		p.EventIds = append(p.EventIds, e.ID)
+		p.EventTypes = append(p.EventTypes, e.Type)
+		p.EventAccountIds = append(p.EventAccountIds, e.Account)
+		p.EventBodies = append(p.EventBodies, e.Body)
+	}
+	if err := db.JudgeWrite(ctx, p); err != nil {
+		return nil, fmt.Errorf("writing verdicts: %w", err)
+	}
+	return events, nil
 }
 
-// register inserts the devices of right codes, and returns them by entry.
-func (v *Verifier) register(ctx context.Context, db *queries.Queries, right []verdict) (map[uuid.UUID]event.DeviceRegistered, error) {
+// register adds the devices of right codes to what is written, and returns them by entry.
+func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries.JudgeWriteParams, out []verdict,
+	rows map[[16]byte]queries.ChallengeLockRow) (map[uuid.UUID]event.DeviceRegistered, error) {
 	told := map[uuid.UUID]event.DeviceRegistered{}
-	if len(right) == 0 {
-		return told, nil
-	}
-	ids := make([][16]byte, len(right))
-	for i, d := range right {
-		ids[i] = d.challenge.id
-	}
-	rows, err := db.ChallengeLock(ctx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("reading challenges: %w", err)
-	}
-	rowOf := map[[16]byte]queries.ChallengeLockRow{}
 	var retire queries.DeviceRetireParams
-	for _, r := range rows {
-		rowOf[r.ID] = r
-		retire.MemberIds = append(retire.MemberIds, r.MemberID)
-		retire.SoftwareIds = append(retire.SoftwareIds, r.SoftwareID)
-		retire.Thumbprints = append(retire.Thumbprints, r.DeviceThumbprint)
-	}
-	if err := db.DeviceRetire(ctx, retire); err != nil {
-		return nil, fmt.Errorf("ending earlier registrations: %w", err)
-	}
-	var insert queries.DeviceInsertParams
-	for _, d := range right {
+	for _, d := range out {
+		if d.result != Registered {
+			continue
+		}
 		id, err := uuid.NewV7()
 		if err != nil {
 			return nil, fmt.Errorf("registering a device: %w", err)
 		}
-		r := rowOf[d.challenge.id]
-		insert.Ids = append(insert.Ids, id)
-		insert.ChallengeIds = append(insert.ChallengeIds, d.challenge.id)
+		r := rows[d.challenge.id]
+		if r.HasDevice {
+			retire.MemberIds = append(retire.MemberIds, r.MemberID)
+			retire.SoftwareIds = append(retire.SoftwareIds, r.SoftwareID)
+			retire.Thumbprints = append(retire.Thumbprints, r.DeviceThumbprint)
+		}
+		p.DeviceIds = append(p.DeviceIds, id)
+		p.DeviceAccountIds = append(p.DeviceAccountIds, r.AccountID)
+		p.DeviceMemberIds = append(p.DeviceMemberIds, r.MemberID)
+		p.DeviceSoftwareIds = append(p.DeviceSoftwareIds, r.SoftwareID)
+		p.DeviceKinds = append(p.DeviceKinds, r.DeviceKind)
+		p.DeviceThumbprints = append(p.DeviceThumbprints, r.DeviceThumbprint)
+		p.DeviceChallengeIds = append(p.DeviceChallengeIds, r.ID)
+		p.DeviceFacets = append(p.DeviceFacets, r.DeviceFacets)
 		told[d.id] = event.DeviceRegistered{Challenge: r.ID, Member: r.MemberID, Device: id, Software: r.SoftwareID, Kind: r.DeviceKind,
 			Thumbprint: r.DeviceThumbprint, Text: d.challenge.typedText, Entry: d.id}
 	}
-	if err := db.DeviceInsert(ctx, insert); err != nil {
-		return nil, fmt.Errorf("registering devices: %w", err)
+	if len(retire.MemberIds) > 0 {
+		if err := db.DeviceRetire(ctx, retire); err != nil {
+			return nil, fmt.Errorf("ending earlier registrations: %w", err)
+		}
 	}
 	return told, nil
 }
 
-func (v *Verifier) tell(ctx context.Context, db *queries.Queries, out []verdict, registered map[uuid.UUID]event.DeviceRegistered) ([]event.Event, error) {
+func tell(out []verdict, registered map[uuid.UUID]event.DeviceRegistered) ([]event.Event, error) {
 	var events []event.Event
 	for _, d := range out {
 		var data event.Data = event.CodeRejected{Challenge: d.challenge.id, Member: d.challenge.member, Entry: d.id, Result: string(d.result), TriesLeft: d.triesLeft}
@@ -123,7 +118,7 @@ func (v *Verifier) tell(ctx context.Context, db *queries.Queries, out []verdict,
 		}
 		events = append(events, e)
 	}
-	return events, insert(ctx, db, events)
+	return events, nil
 }
 
 func insert(ctx context.Context, db *queries.Queries, events []event.Event) error {
