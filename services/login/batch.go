@@ -49,6 +49,7 @@ func (l *Login) batch() {
 	l.challenges = coalesce.New(coalesce.Options[newChallenge, time.Time]{Name: "challenge_insert", Run: l.writeChallenges, Registerer: l.o.Registerer})
 	l.states = coalesce.New(coalesce.Options[uuid.UUID, *queries.ChallengeStateRow]{Name: "challenge_state", Run: l.readStates, Registerer: l.o.Registerer})
 	l.entries = coalesce.New(coalesce.Options[newEntry, bool]{Name: "entry_insert", Run: l.writeEntries, Registerer: l.o.Registerer})
+	l.tells = coalesce.New(coalesce.Options[event.Event, struct{}]{Name: "event_insert", Run: l.writeEvents, Registerer: l.o.Registerer})
 	l.verdicts = coalesce.New(coalesce.Options[uuid.UUID, *queries.VerdictReadRow]{Name: "verdict_read", Run: l.readVerdicts, Registerer: l.o.Registerer})
 }
 
@@ -171,6 +172,17 @@ func (l *Login) writeEntries(ctx context.Context, batch []newEntry) ([]bool, err
 		out[i] = ids[e.id]
 	}
 	return out, nil
+}
+
+func (l *Login) writeEvents(ctx context.Context, batch []event.Event) ([]struct{}, error) {
+	var p queries.EventInsertParams
+	for _, e := range batch {
+		p.Ids = append(p.Ids, e.ID)
+		p.Types = append(p.Types, e.Type)
+		p.AccountIds = append(p.AccountIds, e.Account)
+		p.Bodies = append(p.Bodies, e.Body)
+	}
+	return make([]struct{}, len(batch)), l.q.EventInsert(ctx, p)
 }
 
 func (l *Login) readStates(ctx context.Context, ids []uuid.UUID) ([]*queries.ChallengeStateRow, error) {

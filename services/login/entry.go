@@ -171,7 +171,7 @@ func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *q
 		return out, err
 	}
 	if row.Origin != originSignIn {
-		if err := l.q.EventInsert(ctx, insertOne(e)); err != nil {
+		if _, err := l.tells.Do(ctx, e); err != nil {
 			return out, fmt.Errorf("writing an event: %w", err)
 		}
 		l.o.Bus.Publish(e, "")

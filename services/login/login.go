@@ -121,6 +121,7 @@ type Login struct {
 	states     *coalesce.Batcher[uuid.UUID, *queries.ChallengeStateRow]
 	entries    *coalesce.Batcher[newEntry, bool]
 	verdicts   *coalesce.Batcher[uuid.UUID, *queries.VerdictReadRow]
+	tells      *coalesce.Batcher[event.Event, struct{}]
 
 	stopped chan struct{} // closed when Run ends: streams end with it
 }

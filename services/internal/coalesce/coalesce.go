@@ -1,9 +1,8 @@
 // Package coalesce turns concurrent requests into batches, so that many callers
 // share one statement and one commit (group commit).
 //
-// There is no artificial delay: whenever a slot for a batch is free it takes what
-// is queued. A lone request runs at once; under load the batches grow by themselves,
-// because requests queue while earlier batches run.
+// A lone request runs at once. Under load the batches grow, because requests queue while
+// earlier batches run, and because batches keep a small distance from each other.
 package coalesce
 
 import (
@@ -34,6 +33,13 @@ type Options[Req, Res any] struct {
 	MaxBatch int
 	// Parallel is the largest number of Runs at a time. 2 if zero.
 	Parallel int
+	// Pace is the distance between the starts of two batches: a request that comes sooner
+	// after the last start waits so long, unless Full of them wait. Statement and commit
+	// cost about the same for one request as for ten, so a busy machine gains most by this.
+	// 5 ms if zero, none if negative.
+	Pace time.Duration
+	// Full is how many waiting requests are enough to start at once. 16 if zero.
+	Full int
 	// Queue is the largest number of requests that wait for a Run; more are refused
 	// with ErrOverloaded. 16 full batches if zero.
 	Queue int
@@ -64,9 +70,12 @@ type Batcher[Req, Res any] struct {
 
 	mu      sync.Mutex
 	queue   []*call[Req, Res]
-	running int // batches under way, at most opt.Parallel
+	running int         // batches under way, at most opt.Parallel
+	started time.Time   // when the last batch began
+	waiting *time.Timer // until the next may begin; nil if it may, or nothing is queued
 	closed  bool
-	idle    chan struct{} // closed when closed is set and running is zero
+	idle    chan struct{} // closed when closed is set and nothing runs or waits
+	end     sync.Once
 }
 
 // call is one request on its way. Once its batch has begun, res and err belong to
@@ -93,6 +102,13 @@ func New[Req, Res any](o Options[Req, Res]) *Batcher[Req, Res] {
 	if o.Parallel <= 0 {
 		o.Parallel = 2
 	}
+	if o.Pace == 0 {
+		o.Pace = 5 * time.Millisecond
+	}
+	if o.Full <= 0 {
+		o.Full = 16
+	}
+	o.Full = min(o.Full, o.MaxBatch)
 	if o.Queue <= 0 {
 		o.Queue = 16 * o.MaxBatch
 	}
@@ -138,29 +154,54 @@ func (b *Batcher[Req, Res]) enqueue(c *call[Req, Res]) error {
 		return ErrOverloaded
 	}
 	b.queue = append(b.queue, c)
-	if b.running < b.opt.Parallel {
-		b.running++
-		go b.work()
-	}
+	b.start()
 	return nil
 }
 
-// work runs batches until the queue is empty.
-func (b *Batcher[Req, Res]) work() {
-	for {
-		batch := b.take()
-		if batch == nil {
+// start begins a batch if one may begin now, else sees to it that one will. The lock is held.
+func (b *Batcher[Req, Res]) start() {
+	for len(b.queue) > 0 && b.running < b.opt.Parallel {
+		if wait := b.opt.Pace - time.Since(b.started); wait > 0 && len(b.queue) < b.opt.Full && !b.closed {
+			if b.waiting == nil {
+				b.waiting = time.AfterFunc(wait, b.due)
+			}
 			return
 		}
-		b.run(batch)
+		if b.waiting != nil {
+			b.waiting.Stop()
+			b.waiting = nil
+		}
+		batch := b.take()
+		if batch == nil {
+			continue
+		}
+		b.running++
+		b.started = time.Now()
+		go b.work(batch)
+	}
+	if b.closed && b.running == 0 && len(b.queue) == 0 {
+		b.end.Do(func() { close(b.idle) })
 	}
 }
 
-// take returns the next batch; with an empty queue it gives the slot back and returns nil.
-func (b *Batcher[Req, Res]) take() []*call[Req, Res] {
+// due begins the batch that waited for its time.
+func (b *Batcher[Req, Res]) due() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var batch []*call[Req, Res]
+	b.waiting = nil
+	b.start()
+}
+
+func (b *Batcher[Req, Res]) work(batch []*call[Req, Res]) {
+	b.run(batch)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running--
+	b.start()
+}
+
+// take returns the next batch, nil if every caller of it has gone. The lock is held.
+func (b *Batcher[Req, Res]) take() (batch []*call[Req, Res]) {
 	for i, c := range b.queue {
 		b.queue[i] = nil // the array outlives the call
 		if c.ctx.Err() == nil {
@@ -173,12 +214,6 @@ func (b *Batcher[Req, Res]) take() []*call[Req, Res] {
 	}
 	if len(b.queue) == 0 {
 		b.queue = nil
-	}
-	if batch == nil {
-		b.running--
-		if b.closed && b.running == 0 {
-			close(b.idle)
-		}
 	}
 	return batch
 }
@@ -257,12 +292,8 @@ func (b *Batcher[Req, Res]) Run(ctx context.Context) error {
 // batch has ended. Closing twice is safe.
 func (b *Batcher[Req, Res]) Close() {
 	b.mu.Lock()
-	if !b.closed {
-		b.closed = true
-		if b.running == 0 {
-			close(b.idle)
-		}
-	}
+	b.closed = true
+	b.start()
 	b.mu.Unlock()
 	<-b.idle
 }

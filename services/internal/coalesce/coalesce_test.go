@@ -103,6 +103,43 @@ func TestALoneRequestDoesNotWait(t *testing.T) {
 	})
 }
 
+// quick is a table whose commits take no time.
+func quick(_ context.Context, rows []string) ([]string, error) {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = "did " + r
+	}
+	return out, nil
+}
+
+func TestWhatComesSoonAfterABatchSharesTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var batches []int
+		b := coalesce.New(coalesce.Options[string, string]{Pace: 10 * time.Millisecond, Full: 5, Run: func(ctx context.Context, rows []string) ([]string, error) {
+			batches = append(batches, len(rows))
+			return quick(ctx, rows)
+		}})
+		defer b.Close()
+		start := time.Now()
+		all(b, "alone")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("a lone request took %v, want none", took)
+		}
+		all(b, numbered(4)...)
+		if took := time.Since(start); took != 10*time.Millisecond {
+			t.Errorf("four that came right after it were done after %v, want the 10 ms that two batches keep apart", took)
+		}
+		all(b, numbered(5)...)
+		if took := time.Since(start); took != 10*time.Millisecond {
+			t.Errorf("five, as many as are enough, were done after %v, want at once", took)
+		}
+		if !slices.Equal(batches, []int{1, 4, 5}) {
+			t.Errorf("batches of %v, want 1, 4 and 5", batches)
+		}
+	})
+}
+
 func TestRequestsShareACommit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
