@@ -68,6 +68,10 @@ const batchMost = 512
 // longestPause is the most that a message waits whose ordering failed.
 const longestPause = 15 * time.Second
 
+// batchPace is the distance between two batches: nobody waits for the order, and many
+// events together cost little more than one.
+const batchPace = 50 * time.Millisecond
+
 // Auditor is the auditor service.
 type Auditor struct {
 	o        Options
@@ -97,7 +101,7 @@ func New(o Options) (*Auditor, error) {
 		tempo: tempo{gain: time.Second, keep: 2 * time.Second, look: 2 * time.Second, grace: 10 * time.Second}}
 	letters := deadletter.Auditor(o.Pool)
 	var err error
-	if a.consumer, err = bus.NewConsumer(o.Bus, bus.ConsumerOptions{Durable: bus.AuditorOrder, BatchMax: batchMost, Handler: a.handle, DeadLetter: letters}); err != nil {
+	if a.consumer, err = bus.NewConsumer(o.Bus, bus.ConsumerOptions{Durable: bus.AuditorOrder, BatchMax: batchMost, Pace: batchPace, Handler: a.handle, DeadLetter: letters}); err != nil {
 		return nil, fmt.Errorf("auditor: %w", err)
 	}
 	if a.redriver, err = deadletter.NewRedriver(deadletter.RedriverOptions{Letters: letters, Handler: a.handle, Logger: o.Logger, Registerer: o.Registerer}); err != nil {

@@ -174,7 +174,8 @@ func (l *lives) steps() Steps {
 }
 
 // warmUp has a few people live, so that every connection is open and every statement
-// prepared.
+// prepared, and has PostgreSQL look at the tables, as it does by itself within a minute of
+// their filling.
 func (r *rig) warmUp(ctx context.Context) error {
 	people, err := r.newPeople(ctx, max(20, r.o.Lives/20))
 	if err != nil {
@@ -182,7 +183,11 @@ func (r *rig) warmUp(ctx context.Context) error {
 	}
 	l := r.closed(ctx, 64, people)
 	r.people = append(r.people, people...)
-	return l.first
+	if l.first != nil {
+		return l.first
+	}
+	_, err = r.admin.Exec(ctx, "ANALYZE")
+	return err
 }
 
 // level measures lives, at of them at a time.

@@ -26,6 +26,9 @@ type ConsumerOptions struct {
 	// Parallel is the most batches in Handler at a time, 1 if zero. With 1 the batches
 	// come in the order of the stream, redeliveries apart.
 	Parallel int
+	// Pace is the distance between the starts of two batches, unless BatchMax messages wait:
+	// for work that may be late and gains by being done together. None if zero.
+	Pace time.Duration
 	// Timeout ends the context of a Handler call, 10 s if zero.
 	Timeout time.Duration
 	// Handler settles the messages of a batch, in the call or later. It gets them as

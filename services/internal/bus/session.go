@@ -72,6 +72,7 @@ func (c *Consumer) giveBack(m *nats.Msg) { _ = c.conn.nc.Publish(m.Reply, []byte
 func (c *Consumer) dispatch(ctx context.Context, buffer <-chan *nats.Msg) {
 	// Handlers may finish what they have begun when ctx ends.
 	handling := context.WithoutCancel(ctx)
+	var started time.Time
 	for {
 		var first *nats.Msg
 		select {
@@ -85,6 +86,8 @@ func (c *Consumer) dispatch(ctx context.Context, buffer <-chan *nats.Msg) {
 			c.giveBack(first)
 			return
 		}
+		c.pace(ctx, started, buffer)
+		started = time.Now()
 		batch := c.fill(handling, first, buffer)
 		if len(batch) == 0 {
 			<-c.slots
@@ -97,6 +100,23 @@ func (c *Consumer) dispatch(ctx context.Context, buffer <-chan *nats.Msg) {
 			defer cancel()
 			c.opt.Handler(ctx, batch)
 		})
+	}
+}
+
+// pace waits until a batch may begin: at its distance from the one before, or as soon as
+// the buffer is full.
+func (c *Consumer) pace(ctx context.Context, started time.Time, buffer <-chan *nats.Msg) {
+	for ctx.Err() == nil && len(buffer) < cap(buffer)-1 {
+		wait := c.opt.Pace - time.Since(started)
+		if wait <= 0 {
+			return
+		}
+		t := time.NewTimer(min(wait, 5*time.Millisecond))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
 	}
 }
 
