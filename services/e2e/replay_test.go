@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
@@ -77,6 +78,12 @@ func TestTheWholeStreamAgainDoesNothing(t *testing.T) {
 		begun := time.Now()
 		w.bus.Provision()
 		w.caughtUp(stream)
+		for _, durable := range []string{bus.DispatcherSend, bus.VerifierJudge} {
+			info := must(must(stream.Consumer(t.Context(), durable))(t).Info(t.Context()))(t)
+			if info.Delivered.Consumer < uint64(people) {
+				t.Errorf("%s got %d messages again, of %d people", durable, info.Delivered.Consumer, people)
+			}
+		}
 		t.Logf("the stream of %d people again, in %s", people, time.Since(begun).Round(time.Millisecond))
 	}
 	if after := w.effects(); after != before {
@@ -87,6 +94,19 @@ func TestTheWholeStreamAgainDoesNothing(t *testing.T) {
 	}
 	p := w.person(people)
 	p.live(w.first) // and they go on
+}
+
+// counted reads a counter without labels but its service.
+func counted(t *testing.T, from prometheus.Gatherer, name string) (n float64) {
+	t.Helper()
+	for _, f := range must(from.Gather())(t) {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }
 
 // captured waits for the event of a typed code on the stream.
@@ -117,7 +137,8 @@ func (w *world) captured(stream jetstream.Stream, challenge uuid.UUID) *jetstrea
 // challenge of the same person: nothing is registered.
 func TestACapturedCodeRegistersNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(*up.Options) {})
+	registry := prometheus.NewRegistry()
+	w := newWorld(t, func(o *up.Options) { o.Registry = registry })
 	p := w.person(1)
 	c, digits := p.open(1)
 	status, out := p.enter(c, digits)
@@ -168,6 +189,9 @@ func TestACapturedCodeRegistersNothing(t *testing.T) {
 	w.caughtUp(stream)
 	if n := w.count("SELECT count(*) FROM verdict WHERE entry_id = '" + copied.String() + "' AND result = 'unreadable'"); n != 1 {
 		t.Error("the copied entry was readable")
+	}
+	if n := counted(t, registry, "latchkey_entry_seal_mismatches_total"); n != 1 {
+		t.Errorf("%v mismatches are counted, want one", n)
 	}
 	if after := w.count("SELECT count(*) FROM device"); after != before {
 		t.Errorf("%d devices, there were %d", after, before)

@@ -193,7 +193,14 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 		}
 		return h.call("POST", "/v1/device-checks", b, auth...)
 	}
-	want(t, "a device check", 202, "")(check(nil, newDevice(t)))
+	elsewhere := caller{house: h, key: newDevice(t)}
+	asked := want(t, "a device check", 202, "")(check(nil, elsewhere.key))["challenge"].(map[string]any)
+	elsewhere.challenge = uuid.MustParse(asked["id"].(string))
+	stop = h.judge("registered")
+	if out := want(t, "a right code of a device check", 200, "")(elsewhere.proven("POST", elsewhere.path()+"/entries", map[string]any{"code": "444444"})); out["session"] != nil || out["device"] == nil {
+		t.Errorf("a right code of a device check gives %v, want a device and no session", out)
+	}
+	stop()
 	want(t, "a device check of a registered one", 200, "")(check(nil, c.key))
 	want(t, "an unknown software", 400, "unknown-software")(check(map[string]any{"software": "tv"}, c.key))
 	want(t, "a bad address", 400, "bad-address")(check(map[string]any{"address": "home"}, c.key))
