@@ -107,13 +107,14 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 
 const challengeState = `-- name: ChallengeState :many
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
-    c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() THEN 'expired' ELSE '' END)::text AS end_reason,
+    c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
     coalesce((
         SELECT jsonb_agg(jsonb_build_object('request', a.request_no, 'text', a.text_no, 'ending', coalesce(a.ending, ''),
             'reason', coalesce(a.reason, ''), 'due', a.due_at IS NOT NULL, 'receipt', coalesce(a.receipt_status, ''), 'provider', a.provider) ORDER BY a.attempt_no)
         FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
 FROM challenge c
+JOIN member m ON m.id = c.member_id
 CROSS JOIN LATERAL (SELECT count(*) AS requests, max(t.requested_at) AS last_requested_at FROM text_request t WHERE t.challenge_id = c.id) r
 WHERE c.id = ANY($1::uuid[])
 `
@@ -137,7 +138,8 @@ type ChallengeStateRow struct {
 	Attempts         []byte
 }
 
-// How challenges stand, for many at once; without seeds, numbers and vendors' references.
+// How challenges stand, for many at once; without seeds, numbers and vendors' references. One
+// whose number is not the member's any more is over.
 func (q *Queries) ChallengeState(ctx context.Context, ids [][16]byte) ([]ChallengeStateRow, error) {
 	rows, err := q.db.Query(ctx, challengeState, ids)
 	if err != nil {

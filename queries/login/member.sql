@@ -33,6 +33,11 @@ SELECT EXISTS (SELECT FROM made)::boolean;
 -- name: MemberUpdate :execrows
 UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at = now() WHERE id = @id AND account_id = @account_id;
 
+-- name: MemberLock :exec
+-- Waits until no code of this member is being judged, and lets none be until the transaction
+-- ends: so a code that came to the former number registers nothing after the change.
+SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || (@id::uuid)::text, 0));
+
 -- name: MemberPhoneWrite :execrows
 -- Changes the number, unless another change came first.
 UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,

@@ -216,6 +216,17 @@ func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) (boo
 	return column_1, err
 }
 
+const memberLock = `-- name: MemberLock :exec
+SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || ($1::uuid)::text, 0))
+`
+
+// Waits until no code of this member is being judged, and lets none be until the transaction
+// ends: so a code that came to the former number registers nothing after the change.
+func (q *Queries) MemberLock(ctx context.Context, id [16]byte) error {
+	_, err := q.db.Exec(ctx, memberLock, id)
+	return err
+}
+
 const memberPhoneWrite = `-- name: MemberPhoneWrite :execrows
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,

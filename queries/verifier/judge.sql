@@ -21,14 +21,19 @@ ORDER BY e.entered_at LIMIT @most;
 -- name: MemberLock :exec
 -- Serialises all judging of a member until the transaction ends, also of members that have
 -- no counter yet. Sorted, so that two batches cannot lock each other out.
-SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest(@keys::bigint[]) AS k ORDER BY 1) AS sorted;
+-- Login takes the same lock where it changes a member's number.
+SELECT pg_advisory_xact_lock(k) FROM (SELECT hashtextextended('latchkey member ' || unnest(@ids::uuid[])::text, 0) AS k ORDER BY 1) AS sorted;
 
 -- name: ChallengeLock :many
--- has_device says whether the key that a right code would register has a live registration.
+-- has_device says whether the key that a right code would register has a live registration. A
+-- challenge is void when its texts went to a number that is not the member's any more, or the
+-- member was deactivated.
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
-        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device
+        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
+    EXISTS (SELECT FROM member m WHERE m.id = c.member_id
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void
 FROM challenge c WHERE c.id = ANY(@ids::uuid[]) ORDER BY c.id FOR UPDATE OF c;
 
 -- name: MemberTryRead :many

@@ -51,7 +51,9 @@ const challengeLock = `-- name: ChallengeLock :many
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
-        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device
+        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
+    EXISTS (SELECT FROM member m WHERE m.id = c.member_id
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void
 FROM challenge c WHERE c.id = ANY($1::uuid[]) ORDER BY c.id FOR UPDATE OF c
 `
 
@@ -70,9 +72,12 @@ type ChallengeLockRow struct {
 	ClosedAt         *time.Time
 	Now              time.Time
 	HasDevice        bool
+	Void             bool
 }
 
-// has_device says whether the key that a right code would register has a live registration.
+// has_device says whether the key that a right code would register has a live registration. A
+// challenge is void when its texts went to a number that is not the member's any more, or the
+// member was deactivated.
 func (q *Queries) ChallengeLock(ctx context.Context, ids [][16]byte) ([]ChallengeLockRow, error) {
 	rows, err := q.db.Query(ctx, challengeLock, ids)
 	if err != nil {
@@ -97,6 +102,7 @@ func (q *Queries) ChallengeLock(ctx context.Context, ids [][16]byte) ([]Challeng
 			&i.ClosedAt,
 			&i.Now,
 			&i.HasDevice,
+			&i.Void,
 		); err != nil {
 			return nil, err
 		}
@@ -312,13 +318,14 @@ func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 }
 
 const memberLock = `-- name: MemberLock :exec
-SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest($1::bigint[]) AS k ORDER BY 1) AS sorted
+SELECT pg_advisory_xact_lock(k) FROM (SELECT hashtextextended('latchkey member ' || unnest($1::uuid[])::text, 0) AS k ORDER BY 1) AS sorted
 `
 
 // Serialises all judging of a member until the transaction ends, also of members that have
 // no counter yet. Sorted, so that two batches cannot lock each other out.
-func (q *Queries) MemberLock(ctx context.Context, keys []int64) error {
-	_, err := q.db.Exec(ctx, memberLock, keys)
+// Login takes the same lock where it changes a member's number.
+func (q *Queries) MemberLock(ctx context.Context, ids [][16]byte) error {
+	_, err := q.db.Exec(ctx, memberLock, ids)
 	return err
 }
 

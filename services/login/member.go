@@ -214,6 +214,9 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 			return err
 		}
 		err = l.write(ctx, memberRequest{}, id, e, func(db *queries.Queries) error {
+			if err := db.MemberLock(ctx, id); err != nil {
+				return err
+			}
 			rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.sealed, PhoneDetails: s.details, PhoneCountry: s.country,
 				PhoneLastTwo: s.lastTwo, PhoneIndex: s.index, OldVersion: before.PhoneVersion, ID: id, AccountID: account})
 			if err == nil && rows == 0 {

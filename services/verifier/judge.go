@@ -24,7 +24,7 @@ type Result string
 const (
 	Registered Result = "registered"
 	Wrong      Result = "wrong"
-	Expired    Result = "expired"    // typed after the challenge's time was over, or judged after its key was destroyed
+	Expired    Result = "expired"    // typed after the challenge's time was over or its number was changed, or judged after its key was destroyed
 	Closed     Result = "closed"     // the challenge had ended
 	Locked     Result = "locked"     // the person's wrong codes are too many; nothing was compared
 	Unreadable Result = "unreadable" // not sealed for this challenge, member and device; counts as wrong
@@ -48,6 +48,7 @@ type challenge struct {
 	expiresAt           time.Time
 	closed              bool // before this batch
 	lost                bool // over, and the key of its hour destroyed: nothing can be compared
+	void                bool // its number is not the member's any more
 	tries               int
 	ended               end
 	typedText           int
@@ -120,7 +121,7 @@ func judgeOne(e entry, now time.Time, digits int) Result {
 	if c.closed || c.ended != "" || c.tries >= maxTries {
 		return Closed
 	}
-	if e.enteredAt.After(c.expiresAt) || c.lost {
+	if e.enteredAt.After(c.expiresAt) || c.lost || c.void {
 		return Expired
 	}
 	e.tally.at(now)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"maps"
 	"slices"
@@ -233,21 +232,19 @@ type loaded struct {
 // load locks members and challenges, in an order that all verifiers share, and reads
 // what judging needs.
 func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries.EntryReadRow) (*loaded, error) {
-	var lock []int64
 	var challengeIDs, memberIDs [][16]byte
 	seenMember, seenChallenge := map[[16]byte]bool{}, map[[16]byte]bool{}
 	for _, r := range rows {
 		if !seenMember[r.MemberID] {
 			seenMember[r.MemberID] = true
 			memberIDs = append(memberIDs, r.MemberID)
-			lock = append(lock, lockKey(r.MemberID))
 		}
 		if !seenChallenge[r.ChallengeID] {
 			seenChallenge[r.ChallengeID] = true
 			challengeIDs = append(challengeIDs, r.ChallengeID)
 		}
 	}
-	if err := db.MemberLock(ctx, lock); err != nil {
+	if err := db.MemberLock(ctx, memberIDs); err != nil {
 		return nil, fmt.Errorf("locking members: %w", err)
 	}
 	// What another verifier judged while we waited for the lock shows only now.
@@ -271,7 +268,7 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 	challenges := map[[16]byte]*challenge{}
 	for _, c := range locked {
 		known.now, known.challenges[c.ID] = c.Now, c
-		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, tries: int(c.Tries)}
+		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, void: c.Void, tries: int(c.Tries)}
 	}
 	tallies := map[[16]byte]*tally{}
 	for _, id := range memberIDs {
@@ -305,11 +302,4 @@ func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries
 			}})
 	}
 	return known, nil
-}
-
-func lockKey(member [16]byte) int64 {
-	h := fnv.New64a()
-	h.Write([]byte("latchkey member try"))
-	h.Write(member[:])
-	return int64(h.Sum64())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"latchkey.dev/queries/login"
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
@@ -379,4 +380,60 @@ func TestKeysAreMadeAheadAndDestroyed(t *testing.T) {
 		}
 		return old == 0 && n >= 3
 	})
+}
+
+// Rule 9: a code that came to a number registers nothing once the number is another one,
+// whichever of the two comes first, nor for somebody who was deactivated.
+func TestAFormerNumbersCodeRegistersNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for what, change := range map[string]string{
+		"another number": "UPDATE member SET phone_version = 2 WHERE id = $1",
+		"deactivated":    "UPDATE member SET deactivated_at = now() WHERE id = $1",
+	} {
+		member := uuid.New()
+		b.exec("INSERT INTO member (id, account_id, role, public_key, phone_version) VALUES ($1, $2, 'provider', '\\x00', 1)", member, uuid.New())
+		c := b.challenge(member)
+		b.judge(b.typed(c, c.wrong(1)[0]))
+		b.exec(change, member)
+		e := b.typed(c, c.codes[0])
+		b.judge(e)
+		if got := b.result(e); got != "expired" {
+			t.Errorf("%s: the right code is %s", what, got)
+		}
+		if n := b.count("SELECT count(*) FROM device WHERE member_id = $1", member); n != 0 {
+			t.Errorf("%s: %d devices", what, n)
+		}
+	}
+
+	// The change waits for a code that is being judged, and then ends what it registered.
+	member := uuid.New()
+	b.exec("INSERT INTO member (id, account_id, role, public_key, phone_version) VALUES ($1, $2, 'provider', '\\x00', 1)", member, uuid.New())
+	c := b.challenge(member)
+	e := b.typed(c, c.codes[0])
+	tx, err := b.db.Pool(t, "login").Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if err := login.New(tx).MemberLock(t.Context(), member); err != nil {
+		t.Fatal(err)
+	}
+	judged := make(chan error, 1)
+	go func() { judged <- b.v.Judge(t.Context(), []verifier.Entry{e}, verifier.Stream) }()
+	b.until("the verifier waits for the change", func() bool {
+		return b.count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") > 0
+	})
+	if _, err := tx.Exec(t.Context(), "UPDATE member SET phone_version = 2 WHERE id = $1", member); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-judged; err != nil {
+		t.Fatal(err)
+	}
+	if got := b.result(e); got != "expired" {
+		t.Errorf("a code judged after the change: %s", got)
+	}
 }

@@ -9,7 +9,7 @@ GRANT INSERT, UPDATE ON credential TO latchkey_login;
 GRANT INSERT, UPDATE, DELETE ON limit_counter, session TO latchkey_login;
 GRANT SELECT, INSERT ON used_proof TO latchkey_login;
 GRANT INSERT ON challenge, text_request, entry, login_event TO latchkey_login;
-GRANT SELECT (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, phone_country, phone_last_two,
+GRANT SELECT (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, phone_version, phone_country, phone_last_two,
     created_at, expires_at, tries, closed_at, end_reason) ON challenge TO latchkey_login;
 GRANT SELECT (challenge_id, attempt_no, request_no, text_no, provider, due_at, ending, reason, receipt_status) ON attempt TO latchkey_login;
 GRANT SELECT ON device, login_event TO latchkey_login;
@@ -27,7 +27,8 @@ GRANT SELECT (event_id) ON leaf TO latchkey_dispatcher;
 
 -- verifier: no number, no credential, no provider
 GRANT SELECT (id, account_id, member_id, software_id, purpose, device_kind, device_thumbprint, device_facets, seed, epoch,
-    created_at, expires_at, tries, closed_at, end_reason, typed_text) ON challenge TO latchkey_verifier;
+    phone_version, created_at, expires_at, tries, closed_at, end_reason, typed_text) ON challenge TO latchkey_verifier;
+GRANT SELECT (id, phone_version, deactivated_at) ON member TO latchkey_verifier;
 GRANT UPDATE (tries, closed_at, end_reason, typed_text) ON challenge TO latchkey_verifier;
 GRANT SELECT ON entry, verifier_event TO latchkey_verifier;
 GRANT SELECT, INSERT ON verdict, judge_public_key TO latchkey_verifier;
