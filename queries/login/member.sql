@@ -1,13 +1,22 @@
 -- name: MemberForSignIn :one
-SELECT m.id, m.account_id, c.digest
+SELECT m.id, m.account_id, c.digest, now()::timestamptz AS read_at
 FROM member m JOIN credential c ON c.member_id = m.id
 WHERE lower(m.user_id) = lower(@user_id::text) AND m.deactivated_at IS NULL;
 
 -- name: PasswordRead :one
 SELECT digest, (must_change_since IS NOT NULL)::boolean AS must_change FROM credential WHERE member_id = @member_id;
 
--- name: PasswordWrite :exec
-UPDATE credential SET digest = @digest, changed_at = now(), must_change_since = NULL WHERE member_id = @member_id;
+-- name: PasswordWrite :execrows
+-- Changes a password that is still the one that was proven, and ends every session of the
+-- person but the one that did it.
+WITH changed AS (
+    UPDATE credential SET digest = @digest, changed_at = now(), must_change_since = NULL
+    WHERE credential.member_id = @member_id AND credential.digest = @old_digest RETURNING credential.member_id
+), ended AS (
+    UPDATE session SET ended_at = now() FROM changed
+    WHERE session.member_id = changed.member_id AND session.id <> @session_id AND session.ended_at IS NULL
+)
+SELECT FROM changed;
 
 -- name: PasswordRehash :exec
 -- Stores the same password under new parameters, unless it was changed meanwhile.
@@ -46,6 +55,8 @@ UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details
 WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
 
 -- name: CredentialWrite :exec
+-- Gives a person a password, and ends all sessions that came of the one before.
+WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @member_id AND session.ended_at IS NULL)
 INSERT INTO credential (member_id, digest, must_change_since)
 VALUES (@member_id, @digest, CASE WHEN @must_change::boolean THEN now() END)
 ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_since = EXCLUDED.must_change_since, changed_at = now();

@@ -50,6 +50,7 @@ func (q *Queries) AccountRead(ctx context.Context, id [16]byte) (AccountReadRow,
 }
 
 const credentialWrite = `-- name: CredentialWrite :exec
+WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = $1 AND session.ended_at IS NULL)
 INSERT INTO credential (member_id, digest, must_change_since)
 VALUES ($1, $2, CASE WHEN $3::boolean THEN now() END)
 ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_since = EXCLUDED.must_change_since, changed_at = now()
@@ -61,6 +62,7 @@ type CredentialWriteParams struct {
 	MustChange bool
 }
 
+// Gives a person a password, and ends all sessions that came of the one before.
 func (q *Queries) CredentialWrite(ctx context.Context, arg CredentialWriteParams) error {
 	_, err := q.db.Exec(ctx, credentialWrite, arg.MemberID, arg.Digest, arg.MustChange)
 	return err
@@ -154,7 +156,7 @@ func (q *Queries) LimitSweep(ctx context.Context) error {
 }
 
 const memberForSignIn = `-- name: MemberForSignIn :one
-SELECT m.id, m.account_id, c.digest
+SELECT m.id, m.account_id, c.digest, now()::timestamptz AS read_at
 FROM member m JOIN credential c ON c.member_id = m.id
 WHERE lower(m.user_id) = lower($1::text) AND m.deactivated_at IS NULL
 `
@@ -163,12 +165,18 @@ type MemberForSignInRow struct {
 	ID        [16]byte
 	AccountID [16]byte
 	Digest    string
+	ReadAt    time.Time
 }
 
 func (q *Queries) MemberForSignIn(ctx context.Context, userID string) (MemberForSignInRow, error) {
 	row := q.db.QueryRow(ctx, memberForSignIn, userID)
 	var i MemberForSignInRow
-	err := row.Scan(&i.ID, &i.AccountID, &i.Digest)
+	err := row.Scan(
+		&i.ID,
+		&i.AccountID,
+		&i.Digest,
+		&i.ReadAt,
+	)
 	return i, err
 }
 
@@ -355,18 +363,37 @@ func (q *Queries) PasswordRehash(ctx context.Context, arg PasswordRehashParams) 
 	return err
 }
 
-const passwordWrite = `-- name: PasswordWrite :exec
-UPDATE credential SET digest = $1, changed_at = now(), must_change_since = NULL WHERE member_id = $2
+const passwordWrite = `-- name: PasswordWrite :execrows
+WITH changed AS (
+    UPDATE credential SET digest = $1, changed_at = now(), must_change_since = NULL
+    WHERE credential.member_id = $2 AND credential.digest = $3 RETURNING credential.member_id
+), ended AS (
+    UPDATE session SET ended_at = now() FROM changed
+    WHERE session.member_id = changed.member_id AND session.id <> $4 AND session.ended_at IS NULL
+)
+SELECT FROM changed
 `
 
 type PasswordWriteParams struct {
-	Digest   string
-	MemberID [16]byte
+	Digest    string
+	MemberID  [16]byte
+	OldDigest string
+	SessionID [16]byte
 }
 
-func (q *Queries) PasswordWrite(ctx context.Context, arg PasswordWriteParams) error {
-	_, err := q.db.Exec(ctx, passwordWrite, arg.Digest, arg.MemberID)
-	return err
+// Changes a password that is still the one that was proven, and ends every session of the
+// person but the one that did it.
+func (q *Queries) PasswordWrite(ctx context.Context, arg PasswordWriteParams) (int64, error) {
+	result, err := q.db.Exec(ctx, passwordWrite,
+		arg.Digest,
+		arg.MemberID,
+		arg.OldDigest,
+		arg.SessionID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const softwareRead = `-- name: SoftwareRead :many

@@ -1,15 +1,18 @@
 -- name: SessionInsert :many
 -- A session of a registered device, selected from the registration itself: without a live
--- registration there is no session.
+-- registration there is no session, nor with a password that was changed since it was proven.
 INSERT INTO session (token_digest, id, member_id, account_id, software_id, device_id, amr)
 SELECT @token_digest, @id, d.member_id, d.account_id, d.software_id, d.id, @amr::text[]
 FROM device d WHERE d.id = @device_id AND d.member_id = @member_id AND d.revoked_at IS NULL
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = @member_id AND c.changed_at > @proved_at)
 RETURNING id;
 
--- name: SessionInsertUnrequired :exec
+-- name: SessionInsertUnrequired :many
 -- A session where no second factor is required.
 INSERT INTO session (token_digest, id, member_id, account_id, software_id, amr)
-VALUES (@token_digest, @id, @member_id, @account_id, @software_id, @amr::text[]);
+SELECT @token_digest, @id, @member_id, @account_id, @software_id, @amr::text[]
+WHERE NOT EXISTS (SELECT FROM credential c WHERE c.member_id = @member_id AND c.changed_at > @proved_at)
+RETURNING id;
 
 -- name: SessionRead :one
 -- A live session: an hour since it was last seen, a day since it was made (NIST SP 800-63B-4

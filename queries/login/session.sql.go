@@ -125,6 +125,7 @@ const sessionInsert = `-- name: SessionInsert :many
 INSERT INTO session (token_digest, id, member_id, account_id, software_id, device_id, amr)
 SELECT $1, $2, d.member_id, d.account_id, d.software_id, d.id, $3::text[]
 FROM device d WHERE d.id = $4 AND d.member_id = $5 AND d.revoked_at IS NULL
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = $5 AND c.changed_at > $6)
 RETURNING id
 `
 
@@ -134,10 +135,11 @@ type SessionInsertParams struct {
 	Amr         []string
 	DeviceID    [16]byte
 	MemberID    [16]byte
+	ProvedAt    time.Time
 }
 
 // A session of a registered device, selected from the registration itself: without a live
-// registration there is no session.
+// registration there is no session, nor with a password that was changed since it was proven.
 func (q *Queries) SessionInsert(ctx context.Context, arg SessionInsertParams) ([][16]byte, error) {
 	rows, err := q.db.Query(ctx, sessionInsert,
 		arg.TokenDigest,
@@ -145,6 +147,7 @@ func (q *Queries) SessionInsert(ctx context.Context, arg SessionInsertParams) ([
 		arg.Amr,
 		arg.DeviceID,
 		arg.MemberID,
+		arg.ProvedAt,
 	)
 	if err != nil {
 		return nil, err
@@ -164,9 +167,11 @@ func (q *Queries) SessionInsert(ctx context.Context, arg SessionInsertParams) ([
 	return items, nil
 }
 
-const sessionInsertUnrequired = `-- name: SessionInsertUnrequired :exec
+const sessionInsertUnrequired = `-- name: SessionInsertUnrequired :many
 INSERT INTO session (token_digest, id, member_id, account_id, software_id, amr)
-VALUES ($1, $2, $3, $4, $5, $6::text[])
+SELECT $1, $2, $3, $4, $5, $6::text[]
+WHERE NOT EXISTS (SELECT FROM credential c WHERE c.member_id = $3 AND c.changed_at > $7)
+RETURNING id
 `
 
 type SessionInsertUnrequiredParams struct {
@@ -176,19 +181,36 @@ type SessionInsertUnrequiredParams struct {
 	AccountID   [16]byte
 	SoftwareID  string
 	Amr         []string
+	ProvedAt    time.Time
 }
 
 // A session where no second factor is required.
-func (q *Queries) SessionInsertUnrequired(ctx context.Context, arg SessionInsertUnrequiredParams) error {
-	_, err := q.db.Exec(ctx, sessionInsertUnrequired,
+func (q *Queries) SessionInsertUnrequired(ctx context.Context, arg SessionInsertUnrequiredParams) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, sessionInsertUnrequired,
 		arg.TokenDigest,
 		arg.ID,
 		arg.MemberID,
 		arg.AccountID,
 		arg.SoftwareID,
 		arg.Amr,
+		arg.ProvedAt,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][16]byte
+	for rows.Next() {
+		var id [16]byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sessionRead = `-- name: SessionRead :one

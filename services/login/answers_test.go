@@ -166,6 +166,12 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	pass := func(old, new string) map[string]any { return map[string]any{"old_password": old, "new_password": new} }
 	want(t, "a wrong password", 403, "wrong-password")(h.call("PUT", "/v1/password", pass("wrong", password), own...))
 	want(t, "a weak password", 400, "weak-password")(h.call("PUT", "/v1/password", pass(password, "weak"), own...))
+	h.exec("UPDATE credential SET must_change_since = now() WHERE member_id = $1", id)
+	want(t, "devices before a change that must be", 403, "password-must-change")(h.call("GET", "/v1/devices", nil, own...))
+	want(t, "a name before it", 403, "password-must-change")(h.call("PATCH", path, map[string]any{"name": "Mine"}, own...))
+	want(t, "revoking before it", 403, "password-must-change")(h.call("DELETE", path, nil, own...))
+	want(t, "the given password", 400, "weak-password")(h.call("PUT", "/v1/password", pass(password, password), own...))
+	h.exec("UPDATE credential SET must_change_since = NULL WHERE member_id = $1", id)
 	want(t, "a password", 204, "")(h.call("PUT", "/v1/password", pass(password, password), own...))
 
 	// Members.

@@ -28,3 +28,42 @@ func TestANumbersChangeEndsItsChallenges(t *testing.T) {
 		t.Error("the next sign-in has the former challenge")
 	}
 }
+
+// A changed password ends what stands on the former one: every other session, and the
+// sign-ins that wait for their code.
+func TestAPasswordsChangeEndsWhatStandsOnTheFormer(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", true)
+	id := h.member(map[string]any{"role": "provider", "user_id": "ada", "password": password, "phone": "604 441 0142"})
+	bob := h.member(map[string]any{"role": "provider", "user_id": "bob", "password": password})
+	token := func(out map[string]any) []string {
+		return []string{"Authorization", "Bearer " + out["session"].(map[string]any)["token"].(string)}
+	}
+	in := func() []string { return token(want(t, "a sign-in", 200, "")(h.signIn(newDevice(t), "bob", password))) }
+	alive := func(what string, session []string, status int) {
+		t.Helper()
+		if got, _ := h.call("GET", "/v1/session", nil, session...); got != status {
+			t.Errorf("%s: %d, want %d", what, got, status)
+		}
+	}
+	const own = "staple the battery"
+	mine, other := in(), in()
+	want(t, "the change", 204, "")(h.call("PUT", "/v1/password", map[string]any{"old_password": password, "new_password": own}, mine...))
+	alive("the session that changed it", mine, 200)
+	alive("another session", other, 401)
+	put := func(id, user, pass string) {
+		t.Helper()
+		want(t, "a password by the product", 200, "")(h.call("PUT", "/v1/members/"+id, map[string]any{"role": "provider", "user_id": user, "password": pass}, "Authorization", "Bearer "+h.apiKey))
+	}
+	put(bob.String(), "bob", password)
+	alive("a session of the password before", mine, 401)
+	alive("a session of the password now", in(), 200)
+
+	waiting := h.begin("ada")
+	put(id.String(), "ada", own)
+	defer h.judge("registered")()
+	want(t, "a code after the change", 401, "bad-credentials")(waiting.proven("POST", waiting.path()+"/entries", map[string]any{"code": "123456"}))
+	if n := h.count("SELECT count(*) FROM session WHERE member_id = $1", id); n != 0 {
+		t.Errorf("%d sessions of the former password", n)
+	}
+}

@@ -32,6 +32,7 @@ const (
 type question struct {
 	origin     string
 	member     uuid.UUID
+	provedAt   time.Time // when the password was, by the database's clock; zero where the product did it
 	software   software
 	kind       string // key, bearer
 	thumbprint [32]byte

@@ -180,7 +180,7 @@ func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *q
 	token, digest := newToken()
 	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
 		db := l.q.WithTx(tx)
-		if err := insertSession(ctx, db, session, row.MemberID, row.AccountID, row.SoftwareID, &dev, out.AMR, digest); err != nil {
+		if err := insertSession(ctx, db, newSession{session, row.MemberID, row.AccountID, row.SoftwareID, &dev, out.AMR, row.CreatedAt, digest}); err != nil {
 			return err
 		}
 		return db.EventInsert(ctx, insertOne(e))

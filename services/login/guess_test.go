@@ -3,11 +3,16 @@ package login_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"latchkey.dev/services/login"
 )
 
 // hashed is how many passwords were hashed: what a sign-in costs.
@@ -154,4 +159,25 @@ func TestOldPasswordGuessesAreCounted(t *testing.T) {
 		want(t, "a wrong old password", 403, "wrong-password")(change("wrong password!"))
 	}
 	want(t, "the right one after ten", 429, "throttled")(change(password))
+}
+
+// Whoever has one IPv6 address has all of its /64: they share their guesses.
+func TestGuessesOfOneNetworkAreOnes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", false).another(time.Minute, func(o *login.Options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	networks := func(addresses ...string) int {
+		h.exec("DELETE FROM limit_counter")
+		k := newDevice(t)
+		for _, a := range addresses {
+			want(t, "a wrong password", 401, "bad-credentials")(h.call("POST", "/v1/sign-ins", map[string]any{"user_id": "ada", "password": "wrong password!", "software": "web"},
+				"DPoP", h.proof(k, "POST", h.url+"/v1/sign-ins", uuid.Nil), "X-Forwarded-For", a))
+		}
+		return h.count("SELECT count(DISTINCT key_digest) FROM limit_counter WHERE scope = 'password_address'")
+	}
+	if n := networks("2001:db8:1:2::3", "2001:db8:1:2:ffff::9"); n != 1 {
+		t.Errorf("two addresses of one network count as %d", n)
+	}
+	if n := networks("2001:db8:1:2::3", "2001:db8:1:3::3", "192.0.2.1", "192.0.2.2", "::ffff:192.0.2.2"); n != 4 {
+		t.Errorf("four networks count as %d", n)
+	}
 }

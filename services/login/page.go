@@ -153,7 +153,7 @@ func (l *Login) signedIn(serve func(*visit) error) func(*visit) error {
 			return v.to(l.begin(v))
 		case v.session == nil:
 			return v.to("/sign-in?told=ended")
-		case v.mustChange() && v.r.URL.Path != "/password":
+		case mustChange(*v.session) && v.r.URL.Path != "/password":
 			return v.to("/password")
 		}
 		return serve(v)
@@ -166,11 +166,6 @@ func (l *Login) begin(v *visit) string {
 		return "/check/" + c.String()
 	}
 	return "/sign-in"
-}
-
-// mustChange says that a generated password must be changed: after the first code, never before it.
-func (v *visit) mustChange() bool {
-	return v.session != nil && v.session.MustChange && v.session.DeviceID != nil
 }
 
 // view is what every page shows.

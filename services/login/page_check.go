@@ -70,18 +70,23 @@ type checkView struct {
 	Contact  string
 }
 
+var errUnknownRequest = pageProblem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
+
 func (l *Login) checkPage(v *visit) error {
 	id, err := pathID(v.r)
 	if err != nil {
 		return err
 	}
 	why, ok := v.mayLook(id)
+	if !ok {
+		return errUnknownRequest
+	}
 	row, err := l.states.Do(v.r.Context(), id)
 	if err != nil {
 		return fmt.Errorf("reading a challenge: %w", err)
 	}
-	if !ok || row == nil {
-		return pageProblem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
+	if row == nil {
+		return errUnknownRequest
 	}
 	a, err := seen(row)
 	if err != nil {

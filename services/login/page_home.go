@@ -119,7 +119,7 @@ func (v *visit) password(status int, alert string) error {
 		return err
 	}
 	base.Alert = alert
-	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: v.mustChange(), Least: minPassword})
+	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: mustChange(*v.session), Least: minPassword})
 }
 
 func (l *Login) passwordForm(v *visit) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -67,15 +68,15 @@ func (p *passwords) hash(ctx context.Context, password secret.String) (string, e
 	return argon2id.CreateHash(password.Reveal(), PasswordParams)
 }
 
-// checkPassword returns the member whose password it is. An unknown user ID costs and
-// answers the same as a wrong password.
-func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest) (uuid.UUID, error) {
+// checkPassword returns the member whose password it is, and when that was known by the
+// database's clock. An unknown user ID costs and answers the same as a wrong password.
+func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest) (uuid.UUID, time.Time, error) {
 	if in.UserID == "" || len(in.UserID) > 128 || in.Password.Empty() || len(in.Password.Reveal()) > maxPassword {
-		return uuid.Nil, errBadCredentials
+		return uuid.Nil, time.Time{}, errBadCredentials
 	}
 	row, err := l.q.MemberForSignIn(ctx, in.UserID)
 	if err != nil && !noRows(err) {
-		return uuid.Nil, fmt.Errorf("reading a member: %w", err)
+		return uuid.Nil, time.Time{}, fmt.Errorf("reading a member: %w", err)
 	}
 	known, digest := err == nil, row.Digest
 	if !known {
@@ -84,10 +85,10 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	// The limit is named by what was typed, so that it says nothing about who exists, in
 	// whatever case it was typed.
 	byMember := limit{"password_member", l.index("limit", folded(in.UserID)), memberFailures}
-	byAddress := limit{"password_address", l.index("limit", q.address.String()), addressFailures}
+	byAddress := limit{"password_address", l.index("limit", network(q.address)), addressFailures}
 	ok, params, err := l.compare(ctx, in.Password, digest, byMember, byAddress)
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("checking a password: %w", err)
+		return uuid.Nil, time.Time{}, fmt.Errorf("checking a password: %w", err)
 	}
 	if !known || !ok {
 		refusal := event.LoginRefused{Software: q.software.ID, Origin: q.origin, Reason: "bad_credentials"}
@@ -97,14 +98,23 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 		}
 		l.metrics.signIns.WithLabelValues(q.origin, "bad_credentials").Inc()
 		if err := l.tell(ctx, row.AccountID, refusal); err != nil {
-			return uuid.Nil, err
+			return uuid.Nil, time.Time{}, err
 		}
-		return uuid.Nil, errBadCredentials
+		return uuid.Nil, time.Time{}, errBadCredentials
 	}
 	if *params != *PasswordParams {
 		l.rehash(ctx, row, in.Password)
 	}
-	return row.ID, nil
+	return row.ID, row.ReadAt, nil
+}
+
+// network names whom an address belongs to: of an IPv6 address its /64, all of which one
+// household or one server has.
+func network(a netip.Addr) string {
+	if p, err := a.Prefix(64); err == nil && a.Is6() && !a.Is4In6() {
+		return p.String()
+	}
+	return a.String()
 }
 
 // folded gives one name to user IDs that the database takes for one (it compares them in
@@ -213,7 +223,8 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 	return done(w, l.changePassword(r.Context(), s, in.Old, in.New))
 }
 
-// changePassword changes the own password, which the person must know: a session alone is not enough.
+// changePassword changes the own password, which the person must know: a session alone is
+// not enough. The person's other sessions end.
 func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, old, fresh secret.String) error {
 	if n := len(fresh.Reveal()); n < minPassword || n > maxPassword {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
@@ -238,6 +249,10 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 		return err
 	}
 	return l.change(ctx, s.AccountID, event.PasswordChanged{Member: s.MemberID}, func(db *queries.Queries) (int64, error) {
-		return 1, db.PasswordWrite(ctx, queries.PasswordWriteParams{Digest: digest, MemberID: s.MemberID})
+		n, err := db.PasswordWrite(ctx, queries.PasswordWriteParams{Digest: digest, OldDigest: row.Digest, MemberID: s.MemberID, SessionID: s.ID})
+		if err == nil && n == 0 {
+			err = web.Unavailable // changed by another request just now
+		}
+		return n, err
 	})
 }

@@ -33,6 +33,19 @@ func (l *Login) session(r *http.Request) (queries.SessionReadRow, error) {
 	return l.sessionOf(r.Context(), token)
 }
 
+// settled returns the live session of a request of somebody who need not change a generated
+// password first: until then nothing else can be done (rule 6).
+func (l *Login) settled(r *http.Request) (queries.SessionReadRow, error) {
+	s, err := l.session(r)
+	if err == nil && mustChange(s) {
+		err = web.NewProblem(http.StatusForbidden, "password-must-change", "Change your password", "The password that you were given is for the first sign-in only. Choose another one first.")
+	}
+	return s, err
+}
+
+// mustChange says that a generated password must be changed: after the first code, never before it.
+func mustChange(s queries.SessionReadRow) bool { return s.MustChange && s.DeviceID != nil }
+
 func (l *Login) sessionOf(ctx context.Context, token string) (queries.SessionReadRow, error) {
 	digest := sha256.Sum256([]byte(token))
 	s, err := l.q.SessionRead(ctx, digest[:])
@@ -68,7 +81,7 @@ func (l *Login) getSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.WriteJSON(w, http.StatusOK, sessionState{ID: s.ID, Member: s.MemberID, UserID: s.UserID, Software: s.SoftwareID,
-		Device: (*uuid.UUID)(s.DeviceID), AMR: s.Amr, CreatedAt: s.CreatedAt, MustChangePassword: s.MustChange && s.DeviceID != nil})
+		Device: (*uuid.UUID)(s.DeviceID), AMR: s.Amr, CreatedAt: s.CreatedAt, MustChangePassword: mustChange(s)})
 	return nil
 }
 
@@ -138,7 +151,7 @@ type devicesAnswer struct {
 }
 
 func (l *Login) getDevices(w http.ResponseWriter, r *http.Request) error {
-	s, err := l.session(r)
+	s, err := l.settled(r)
 	if err != nil {
 		return err
 	}
@@ -212,7 +225,7 @@ func (l *Login) revokeDevice(ctx context.Context, s queries.SessionReadRow, id u
 }
 
 func (l *Login) ownDevice(r *http.Request) (queries.SessionReadRow, uuid.UUID, error) {
-	s, err := l.session(r)
+	s, err := l.settled(r)
 	if err != nil {
 		return s, uuid.Nil, err
 	}

@@ -73,7 +73,7 @@ func (l *Login) signIn(r *http.Request, q question, in signInRequest) (a answer,
 		return a, "", err
 	}
 	q.facets = facetsOf(r, q.software, in.Facets)
-	if q.member, err = l.checkPassword(ctx, q, in); err != nil {
+	if q.member, q.provedAt, err = l.checkPassword(ctx, q, in); err != nil {
 		return a, "", err
 	}
 	if q.session, err = uuid.NewV7(); err != nil {
@@ -109,7 +109,7 @@ func (l *Login) openSession(ctx context.Context, q question, a answer) (string, 
 		if len(spent) == 0 {
 			return errReplayed
 		}
-		return insertSession(ctx, db, q.session, q.member, a.member.AccountID, q.software.ID, a.device, a.amr, digest)
+		return insertSession(ctx, db, newSession{q.session, q.member, a.member.AccountID, q.software.ID, a.device, a.amr, q.provedAt, digest})
 	})
 	if err != nil {
 		return "", fmt.Errorf("opening a session: %w", err)
@@ -118,15 +118,29 @@ func (l *Login) openSession(ctx context.Context, q question, a answer) (string, 
 	return token, nil
 }
 
+// newSession is a session to be made.
+type newSession struct {
+	id, member, account uuid.UUID
+	software            string
+	device              *uuid.UUID // nil where none is required
+	amr                 []string
+	provedAt            time.Time // when the password was proven, by the database's clock
+	digest              []byte    // of its token
+}
+
 // insertSession makes a session from a live registration, or without one where none is required.
-func insertSession(ctx context.Context, db *queries.Queries, id, member, account uuid.UUID, software string, dev *uuid.UUID, amr []string, digest []byte) error {
-	if dev == nil {
-		return db.SessionInsertUnrequired(ctx, queries.SessionInsertUnrequiredParams{
-			TokenDigest: digest, ID: id, MemberID: member, AccountID: account, SoftwareID: software, Amr: amr})
+func insertSession(ctx context.Context, db *queries.Queries, s newSession) error {
+	var made [][16]byte
+	var err error
+	if s.device == nil {
+		made, err = db.SessionInsertUnrequired(ctx, queries.SessionInsertUnrequiredParams{TokenDigest: s.digest, ID: s.id, MemberID: s.member,
+			AccountID: s.account, SoftwareID: s.software, Amr: s.amr, ProvedAt: s.provedAt})
+	} else {
+		made, err = db.SessionInsert(ctx, queries.SessionInsertParams{TokenDigest: s.digest, ID: s.id, DeviceID: *s.device, MemberID: s.member,
+			Amr: s.amr, ProvedAt: s.provedAt})
 	}
-	made, err := db.SessionInsert(ctx, queries.SessionInsertParams{TokenDigest: digest, ID: id, DeviceID: *dev, MemberID: member, Amr: amr})
 	if err == nil && len(made) == 0 {
-		return errBadCredentials // revoked in this very moment
+		return errBadCredentials // the device was revoked or the password changed meanwhile
 	}
 	return err
 }

@@ -36,7 +36,8 @@ is a challenge, show a page with a field for the code, and follow the challenge 
     latchkey.receiveCode(signal).then(...)             // the code by itself, where the browser can (WebOTP)
 
 Then the backend, which does not trust its page, asks GET /v1/challenges/{id} with its API
-key whether it says "registered", and lets the person in.
+key whether it says "registered", and lets the person in, once. The id is the one that it
+kept itself for this sign-in: one that a page names may be of somebody else's.
 
 A page that imports this needs in its Content-Security-Policy the address of Latchkey in
 script-src and connect-src. Errors are LatchkeyError (with the problem that the server told:
