@@ -174,3 +174,35 @@ func TestEventsAreForever(t *testing.T) {
 		}
 	}
 }
+
+// Who may end a registration may not make one: what has ended never lives again.
+func TestARevokedDeviceNeverLivesAgain(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	if _, err := db.Owner(t).Exec(t.Context(), `INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
+		VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'web', 'key', '', gen_random_uuid(), '{}', '{}')`); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"login", "verifier"} {
+		pool := db.Pool(t, service)
+		if _, err := pool.Exec(t.Context(), "UPDATE device SET revoked_at = now(), revoke_reason = 'member' WHERE revoked_at IS NULL"); err != nil {
+			t.Errorf("%s may not end a registration: %v", service, err)
+		}
+		if _, err := pool.Exec(t.Context(), "UPDATE device SET revoked_at = NULL, revoke_reason = NULL"); err == nil || denied(err) {
+			t.Errorf("%s may make one live again: %v", service, err)
+		}
+	}
+	// A row of one's own is changed in what the queries change, and in nothing else.
+	for service, sqls := range map[string][]string{
+		"login":      {"UPDATE member SET public_key = ''", "UPDATE member SET account_id = id", "UPDATE member SET deactivated_at = NULL", "UPDATE session SET member_id = id", "UPDATE device SET thumbprint = ''"},
+		"dispatcher": {"UPDATE attempt SET challenge_id = id", "UPDATE attempt SET provider = ''"},
+		"verifier":   {"SELECT phone_sealed FROM member", "UPDATE member SET phone_version = 1", "UPDATE device SET thumbprint = ''"},
+	} {
+		pool := db.Pool(t, service)
+		for _, sql := range sqls {
+			if _, err := pool.Exec(t.Context(), sql); !denied(err) {
+				t.Errorf("%s may %s: %v", service, sql, err)
+			}
+		}
+	}
+}

@@ -154,6 +154,13 @@ CREATE TABLE device (
 );
 CREATE UNIQUE INDEX device_live_key ON device (member_id, software_id, thumbprint) WHERE revoked_at IS NULL;
 
+-- A registration that has ended never lives again: who may end one could else make one.
+CREATE FUNCTION device_revoked_is_final() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'a registration that has ended never lives again'; END $$;
+CREATE TRIGGER device_revoked_final BEFORE UPDATE ON device FOR EACH ROW
+    WHEN (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at) EXECUTE FUNCTION device_revoked_is_final();
+
 -- judge_public_key is what login seals typed codes to; the private half is in the key database.
 CREATE TABLE judge_public_key (
     id bigint PRIMARY KEY,      -- days since 1970

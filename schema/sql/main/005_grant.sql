@@ -4,9 +4,11 @@ GRANT USAGE ON SCHEMA public TO latchkey_login, latchkey_dispatcher, latchkey_ve
 
 -- login: no seed, no end of a challenge, no try, no new device
 GRANT SELECT ON account, software, credential, api_key, judge_public_key, member_try, text_request, verdict, limit_counter, session TO latchkey_login;
-GRANT SELECT, INSERT, UPDATE ON member TO latchkey_login;
+GRANT SELECT, INSERT, UPDATE (role, user_id, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index, updated_at)
+    ON member TO latchkey_login;
 GRANT INSERT, UPDATE ON credential TO latchkey_login;
-GRANT INSERT, UPDATE, DELETE ON limit_counter, session TO latchkey_login;
+GRANT INSERT, UPDATE, DELETE ON limit_counter TO latchkey_login;
+GRANT INSERT, UPDATE (seen_at, ended_at), DELETE ON session TO latchkey_login;
 GRANT SELECT, INSERT ON used_proof TO latchkey_login;
 GRANT INSERT ON challenge, text_request, entry, login_event TO latchkey_login;
 GRANT SELECT (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, phone_version, phone_country, phone_last_two,
@@ -20,7 +22,8 @@ GRANT UPDATE (name, seen_at, seen_facets, revoked_at, revoke_reason) ON device T
 GRANT SELECT (id, account_id, member_id, software_id, seed, epoch, phone_sealed, phone_version, phone_country,
     created_at, expires_at, closed_at, typed_text) ON challenge TO latchkey_dispatcher;
 GRANT SELECT ON text_request, software, dispatcher_event TO latchkey_dispatcher;
-GRANT SELECT, INSERT, UPDATE ON attempt TO latchkey_dispatcher;
+GRANT SELECT, INSERT, UPDATE (due_at, finished_at, ending, reason, vendor_code, vendor_reference, delivered_at, receipt_status)
+    ON attempt TO latchkey_dispatcher;
 GRANT SELECT, INSERT ON receipt TO latchkey_dispatcher;
 GRANT INSERT ON dispatcher_event, dead_letter TO latchkey_dispatcher;
 GRANT SELECT (event_id) ON leaf TO latchkey_dispatcher;
