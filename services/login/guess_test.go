@@ -1,7 +1,9 @@
 package login_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -179,5 +181,22 @@ func TestGuessesOfOneNetworkAreOnes(t *testing.T) {
 	}
 	if n := networks("2001:db8:1:2::3", "2001:db8:1:3::3", "192.0.2.1", "192.0.2.2", "::ffff:192.0.2.2"); n != 4 {
 		t.Errorf("four networks count as %d", n)
+	}
+}
+
+// Behind a proxy that is not named, one guesser would use up the limit of all: it is told.
+func TestAnUnnamedProxyIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", false)
+	for proxies, told := range map[string]bool{"": true, "10.0.0.0/8": false} {
+		var log bytes.Buffer
+		o := h.options
+		o.Origin, o.Registerer, o.Logger = "https://login.example", nil, slog.New(slog.NewTextHandler(&log, nil))
+		if proxies != "" {
+			o.Proxies = []netip.Prefix{netip.MustParsePrefix(proxies)}
+		}
+		if _, err := login.New(o); err != nil || strings.Contains(log.String(), "no proxy is named") != told {
+			t.Errorf("proxies %q: %v, told %q", proxies, err, log.String())
+		}
 	}
 }

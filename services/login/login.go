@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,6 +141,10 @@ func New(o Options) (*Login, error) {
 	var err error
 	if l.passwords, err = newPasswords(o.Hashing, l.metrics.hashes); err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(o.Origin, "https:") && len(o.Proxies) == 0 {
+		// We speak HTTP alone, so somebody before us does TLS.
+		o.Logger.Warn("no proxy is named: everybody seems to come from one address, and shares its limit of wrong passwords")
 	}
 	l.softwares = cached[map[string]software]{life: 5 * time.Second, now: o.Now, load: l.loadSoftwares}
 	l.sealer = cached[*seal.EntrySealer]{life: 10 * time.Second, now: o.Now, load: l.loadSealer}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,15 +32,16 @@ import (
 	"latchkey.dev/services/up"
 )
 
-// Options say where it lives. All are required but DatabaseURL, Origin, Config and Digits.
+// Options say where it lives. All are required but DatabaseURL, Origin, Proxies, Config and Digits.
 type Options struct {
 	Data        string        // folder of everything that is kept
 	DatabaseURL secret.String // of an administrator of a PostgreSQL that runs; a private one is started if empty
 	Config      string        // file of softwares and providers; <Data>/latchkey.yaml if empty, and none if that is absent
 
-	Public, Phones, Metrics string // addresses to listen on, as 127.0.0.1:8080
-	Origin                  string // how browsers reach Public; http://<Public> if empty
-	Digits                  int    // of a code: six if zero
+	Public, Phones, Metrics string         // addresses to listen on, as 127.0.0.1:8080
+	Origin                  string         // how browsers reach Public; http://<Public> if empty
+	Proxies                 []netip.Prefix // that are before Public: their X-Forwarded-For says who asks
+	Digits                  int            // of a code: six if zero
 
 	// Without names what runs in processes of its own beside this one: Bus, dispatcher, verifier, auditor.
 	Without []string
@@ -165,6 +167,7 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 	if err != nil {
 		return err
 	}
+	o.Login.Proxies = l.o.Proxies
 	o.Public, o.Registry, o.Logger, o.Without = ls.public, obs.NewRegistry(), l.o.Logger, l.o.Without
 	if l.bus != nil {
 		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
