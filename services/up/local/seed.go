@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/secret"
 )
 
@@ -52,8 +54,18 @@ func demoPerson(n int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("00000000-0000-7000-8000-0000000000b%d", n))
 }
 
-// seed makes the demonstration accounts and people, once for a data folder.
+// real reports whether a provider is one that reaches real phones. People with a published
+// password have no place beside real ones.
+func (l *Local) real() bool {
+	return slices.ContainsFunc(l.config.Providers, func(p config.Provider) bool { return p.BaseURL == "" })
+}
+
+// seed makes the demonstration accounts and people, once for a data folder, and never
+// where texts reach real phones.
 func (l *Local) seed(ctx context.Context) error {
+	if l.real() {
+		return nil
+	}
 	done := filepath.Join(l.o.Data, "seeded")
 	if _, err := os.Stat(done); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -146,6 +158,10 @@ func (l *Local) tell(took time.Duration) {
 	fmt.Fprintf(w, "  sign in      %s/\n", l.o.Origin)
 	fmt.Fprintf(w, "  phones       http://%s/   every text arrives here; the carriers are switched here\n", l.o.Phones)
 	fmt.Fprintf(w, "  metrics      http://%s/metrics\n\n", l.o.Metrics)
+	if l.real() {
+		fmt.Fprintf(w, "  Texts go to real phones. Open an account and add people with `latchkey account`, `key` and `member`.\n\n")
+		return
+	}
 	fmt.Fprintf(w, "  Sign in as one of these, each with the password %q:\n", DemoPassword)
 	for _, p := range People {
 		fmt.Fprintf(w, "    %-8s %s\n", p.UserID, p.Shows)
