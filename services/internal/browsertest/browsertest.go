@@ -109,8 +109,16 @@ func (p *Tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.t.Fatalf("driving Chromium: %v; the page says:\n%s", err, p.Text())
+	for {
+		err := chromedp.Do(ctx, steps...)
+		if err == nil {
+			return
+		}
+		// A page that is loaded while a step looks at the one before takes its nodes away:
+		// the step is taken again, on the new page.
+		if ctx.Err() != nil || !strings.Contains(err.Error(), "node with given id") {
+			p.t.Fatalf("driving Chromium: %v; the page says:\n%s", err, p.Text())
+		}
 	}
 }
 
