@@ -38,6 +38,7 @@ func TestFaults(t *testing.T) {
 		{"random_kills", (*house).testRandomKills},
 		{"bus_down", (*house).testBusDown},
 		{"bus_wiped", (*house).testBusWiped},
+		{"secrecy", (*house).testSecrecy},
 	} {
 		ok := t.Run(fault.name, func(t *testing.T) {
 			outer := h.t

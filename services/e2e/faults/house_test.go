@@ -57,7 +57,7 @@ type house struct {
 	dice               *rand.Rand
 	together           bool
 	db                 *pgxpool.Pool // of the main database, as superuser
-	people             int
+	folks              []*life
 	since              uint64 // how much of the journal earlier faults filled
 	wiped              bool   // the bus lost its store: not every event is on the stream any more
 }
@@ -103,6 +103,7 @@ func newHouse(t testing.TB, dice *rand.Rand, together bool) *house {
 		h.address[loginPart], h.address[dispatcherPart] = h.address[upPart], h.address[upPart]
 	}
 	h.configure()
+	h.readable()
 	t.Cleanup(h.close)
 	if together {
 		h.start(carriersPart)

@@ -43,7 +43,6 @@ type life struct {
 // person makes somebody, with a number of their own.
 func (h *house) person(withPassword bool) *life {
 	h.t.Helper()
-	h.people++
 	key, err := dpop.NewKey()
 	if err != nil {
 		h.t.Fatal(err)
@@ -52,9 +51,10 @@ func (h *house) person(withPassword bool) *life {
 	l := &life{h: h, member: uuid.New(), number: fmt.Sprintf("+1604%07d", 2_000_000+h.dice.IntN(7_999_999)), key: key}
 	body := map[string]any{"role": "provider", "phone": l.number}
 	if withPassword {
-		l.userID, l.password = fmt.Sprintf("person-%d-%x", h.people, h.dice.Uint32()), fmt.Sprintf("Pw-%016x%016x", h.dice.Uint64(), h.dice.Uint64())
+		l.userID, l.password = fmt.Sprintf("person-%d-%x", len(h.folks), h.dice.Uint32()), fmt.Sprintf("Pw-%016x%016x", h.dice.Uint64(), h.dice.Uint64())
 		body["user_id"], body["password"] = l.userID, l.password
 	}
+	h.folks = append(h.folks, l)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err = insist(ctx, "making a member", func() (int, error) {

@@ -2,18 +2,13 @@ package faults
 
 import (
 	"context"
-	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nkeys"
 
 	"latchkey.dev/services/internal/bus"
-	"latchkey.dev/services/internal/install"
 )
 
 // tolerance is what a fault may have done besides.
@@ -129,18 +124,7 @@ func (h *house) soundTexts(t *testing.T, most int) {
 // soundStream waits until every event is on the stream.
 func (h *house) soundStream(t *testing.T) {
 	t.Helper()
-	keys := install.Folder(filepath.Join(h.data, "keys"))
-	seed, err1 := keys.BusSeed(bus.Provisioner)
-	public, err2 := keys.BusPublicKey(bus.Provisioner)
-	url, err3 := keys.BusURL()
-	pair, err4 := nkeys.FromSeed([]byte(seed.Reveal()))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		t.Fatal(err)
-	}
-	nc, err := nats.Connect(url, nats.Nkey(public, pair.Sign), nats.CustomInboxPrefix(bus.InboxPrefix(bus.Provisioner)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc := h.nats(t, bus.Provisioner)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	if err != nil {
