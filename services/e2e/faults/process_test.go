@@ -2,7 +2,9 @@ package faults
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -14,10 +16,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "latchkey.dev/services/up/local" // all services: see build
 )
 
 // build builds the command that people run, with the race detector where the tests have it.
 func build(to string) error {
+	// `go test` repeats a result of its cache unless what a test looked at has changed: the
+	// services are imported for that, and the command's own files are looked at.
+	for _, pattern := range []string{"../../cmd/*/*.go", "../../cmd/internal/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		for _, f := range files {
+			_, looked := os.Stat(f)
+			err = errors.Join(err, looked)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	args := []string{"build", "-o", to}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -139,13 +155,17 @@ func complaints(file string, from int64) (lines []string, to int64, err error) {
 	return lines, int64(len(b)), nil
 }
 
-// freeAddress returns an address on which nothing listens now.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddress returns an address on which nothing listens now. Its port is below those that
+// systems give to outgoing connections, so that it stays free until its part listens.
+func freeAddress() (address string, err error) {
+	for range 100 {
+		address = fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("no port is free: %w", err)
 }
 
 // running returns the processes that run in a folder or below it.
