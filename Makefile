@@ -41,6 +41,10 @@ bench: postgres ## measure whole lives on this machine
 	cd services && go build -o $(TOOLS)/latchkey ./cmd/latchkey
 	@mkdir -p .data && exec $(TOOLS)/latchkey bench --json $(CURDIR)/.data/bench.json
 
+.PHONY: chaos
+chaos: postgres ## break everything while people sign in, at full size (some 40 minutes)
+	cd services && go run ./internal/storetest/withpostgres go test -v -count=1 -timeout 3h ./e2e/faults -chaos
+
 .PHONY: lint
 lint: $(STATICCHECK) ## look for mistakes
 	@test -z "$$(gofmt -l $(MODULES) | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }

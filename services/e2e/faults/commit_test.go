@@ -31,10 +31,23 @@ func (h *house) releaseCommits() {
 // heldCommit waits until a commit of a service is held, of the statement that starts so.
 func (h *house) heldCommit(service, statement string) {
 	h.t.Helper()
-	h.until(service+" waits in the commit of "+statement, 20*time.Second, func() bool {
+	h.until(service+" waits in its commit "+statement, 20*time.Second, func() bool {
 		return h.count(`SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'SyncRep' AND query ILIKE $2`,
 			"latchkey_"+service, statement+"%") > 0
 	})
+}
+
+// activity is what PostgreSQL's sessions do, for a person who looks into a failure.
+func (h *house) activity() string {
+	if h.db == nil {
+		return "nobody"
+	}
+	var all string
+	if err := h.db.QueryRow(context.Background(), `SELECT string_agg(usename || ' ' || coalesce(state, '') || ' ' || coalesce(wait_event, '') || ': ' || left(query, 60), E'\n')
+		FROM pg_stat_activity WHERE usename LIKE 'latchkey%' AND state <> 'idle'`).Scan(&all); err != nil {
+		return err.Error()
+	}
+	return all
 }
 
 // seen waits until a row shows.
@@ -88,8 +101,7 @@ var moments = []struct {
 		unlock := h.lock("verdict")
 		defer unlock()
 		typed := l.background((*life).finish)
-		h.seen("the verifier waits for the table", `SELECT count(*) FROM pg_stat_activity WHERE usename = 'latchkey_verifier' AND wait_event_type = 'Lock'
-			AND query LIKE '-- name: VerdictInsert%'`)
+		h.seen("the verifier waits for the table", `SELECT count(*) FROM pg_stat_activity WHERE usename = 'latchkey_verifier' AND wait_event = 'relation'`)
 		h.parts[verifierPart].freeze() // until it is killed: the lock is let go of before that
 		return typed
 	}, 1},
@@ -100,7 +112,7 @@ var moments = []struct {
 		h.seen("the code is typed", "SELECT count(*) FROM entry WHERE challenge_id = $1", l.challenge())
 		h.holdCommits()
 		h.parts[verifierPart].thaw()
-		h.heldCommit(verifierPart, "commit")
+		h.heldCommit(verifierPart, "")
 		return typed
 	}, 1},
 	{"auditor after the commit of an event's place, before it is told", auditorPart, func(h *house, l *life) func(context.Context) error {
@@ -108,7 +120,7 @@ var moments = []struct {
 		h.asked(l)
 		h.holdCommits()
 		h.parts[auditorPart].thaw()
-		h.heldCommit(auditorPart, "commit")
+		h.heldCommit(auditorPart, "")
 		return l.finish
 	}, 1},
 }

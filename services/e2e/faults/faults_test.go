@@ -26,6 +26,7 @@ func size(small, large int) int {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	t.Logf("seed %d", *seed)
 	h := newHouse(t, rand.New(rand.NewPCG(*seed, 0)), false)
 	for _, fault := range []struct {

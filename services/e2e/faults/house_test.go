@@ -20,6 +20,7 @@ import (
 
 	"latchkey.dev/services/internal/install"
 	"latchkey.dev/services/internal/natsd"
+	"latchkey.dev/services/internal/pgd"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/sms/carriers"
@@ -211,17 +212,23 @@ func (h *house) connect() {
 		return err == nil
 	})
 	keys := install.Folder(filepath.Join(h.data, "keys"))
-	url, err1 := keys.MainURL("login")
-	key, err2 := keys.DemoKey()
-	url, err3 := store.URLFor(url, "latchkey", "postgres", secret.String{})
-	if err := errors.Join(err1, err2, err3); err != nil {
+	url, err := keys.MainURL("login")
+	if err == nil {
+		url, err = store.URLFor(url, "latchkey", pgd.Superuser, secret.String{})
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.apiKey = key.Reveal()
+	if h.apiKey == "" {
+		key, err := keys.DemoKey()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.apiKey = key.Reveal()
+	}
 	if h.db != nil {
 		h.db.Close()
 	}
-	var err error
 	if h.db, err = pgxpool.New(context.Background(), url.Reveal()); err != nil {
 		h.t.Fatal(err)
 	}
@@ -275,7 +282,7 @@ func (h *house) until(what string, most time.Duration, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-limit:
-			h.t.Fatalf("not within %v: %s", most, what)
+			h.t.Fatalf("not within %v: %s; at work is %s", most, what, h.activity())
 		}
 	}
 }

@@ -20,7 +20,8 @@ import (
 	_ "latchkey.dev/services/up/local" // all services: see build
 )
 
-// build builds the command that people run, with the race detector where the tests have it.
+// build builds the command that people run; for a long run of tests with the race detector,
+// with that detector too. (In a short one it would take longer than all the rest.)
 func build(to string) error {
 	// `go test` repeats a result of its cache unless what a test looked at has changed: the
 	// services are imported for that, and the command's own files are looked at.
@@ -35,7 +36,7 @@ func build(to string) error {
 		}
 	}
 	args := []string{"build", "-o", to}
-	if info, ok := debug.ReadBuildInfo(); ok {
+	if info, ok := debug.ReadBuildInfo(); ok && *chaos {
 		for _, s := range info.Settings {
 			if s.Key == "-race" && s.Value == "true" {
 				args = append(args, "-race")

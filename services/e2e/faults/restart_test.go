@@ -42,6 +42,7 @@ var ends = []struct {
 // again. Members, devices and challenges are as they were, who waits for a text or holds a
 // code goes on with it, and nothing of the dead one runs on.
 func TestUpEnds(t *testing.T) {
+	t.Parallel()
 	t.Logf("seed %d", *seed)
 	h := newHouse(t, rand.New(rand.NewPCG(*seed, 1)), true)
 	for round := range size(1, 5) {

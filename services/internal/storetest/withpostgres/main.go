@@ -37,7 +37,7 @@ func run(ctx context.Context, command []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	server, err := start(ctx, filepath.Join(top, "pg"))
+	server, bin, err := start(ctx, filepath.Join(top, "pg"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -46,6 +46,9 @@ func run(ctx context.Context, command []string) int {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env = append(os.Environ(), storetest.Env+"="+server.URL("postgres", "postgres").Reveal())
+	if bin != "" { // for tests that start a PostgreSQL of their own
+		cmd.Env = append(cmd.Env, "LATCHKEY_POSTGRES_BIN="+bin)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err = cmd.Run()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
@@ -59,19 +62,19 @@ func run(ctx context.Context, command []string) int {
 }
 
 // start starts PostgreSQL, fetching its programs once into the user's cache where the
-// machine has none and they may not be installed.
-func start(ctx context.Context, dir string) (*pgd.Server, error) {
-	server, err := pgd.Start(ctx, pgd.Options{Dir: dir, Fast: true})
+// machine has none and they may not be installed; bin is where those are.
+func start(ctx context.Context, dir string) (server *pgd.Server, bin string, err error) {
+	server, err = pgd.Start(ctx, pgd.Options{Dir: dir, Fast: true})
 	if !errors.Is(err, pgd.ErrNoPostgres) {
-		return server, err
+		return server, "", err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, pgd.ErrNoPostgres
+		return nil, "", pgd.ErrNoPostgres
 	}
-	bin, err := pgd.Fetched(ctx, filepath.Join(cache, "latchkey"))
-	if err != nil {
-		return nil, err
+	if bin, err = pgd.Fetched(ctx, filepath.Join(cache, "latchkey")); err != nil {
+		return nil, "", err
 	}
-	return pgd.Start(ctx, pgd.Options{Dir: dir, Bin: bin, Fast: true})
+	server, err = pgd.Start(ctx, pgd.Options{Dir: dir, Bin: bin, Fast: true})
+	return server, bin, err
 }
