@@ -205,7 +205,8 @@ func phone(w *world, tab *browsertest.Tab) {
 	kim := w.signs("kim", "+16045550111")
 	tab.Before(`delete window.EventSource;
 		window.OTPCredential = class {};
-		navigator.credentials.get = (options) => new Promise((done) => { window.deliver = (code) => done({ code, asked: options.otp.transport }); });`)
+		const text = new Promise((came) => { window.deliver = came; });
+		navigator.credentials.get = async (options) => ({ code: await text, asked: options.otp.transport });`)
 	kim.signIn(tab)
 	tab.Sees("Check your phone")
 	right := w.first.code(w.t, kim.number, 1)
