@@ -1,15 +1,21 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -232,6 +238,34 @@ func TestConnectingWhileTheBusIsDown(t *testing.T) {
 	}
 	if got := string(receive(t, "a wake-up", woken)); got != "hello" {
 		t.Errorf("woken with %q", got)
+	}
+}
+
+func TestAnOutageIsNoErrorOfTheProgram(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	var out bytes.Buffer
+	c, err := bus.Connect(t.Context(), bus.Options{URL: b.URL(), NKeySeed: b.Seed(bus.Login), Service: bus.Login,
+		Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	out.Reset()
+	for _, r := range []struct {
+		err   error
+		level string
+	}{
+		{&net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}, "WARN"},
+		{fmt.Errorf("flushing: %w", os.ErrDeadlineExceeded), "WARN"},
+		{nats.ErrPermissionViolation, "ERROR"},
+		{errors.New("something else"), "ERROR"},
+	} {
+		c.Report(r.err)
+		if line := out.String(); !strings.Contains(line, "level="+r.level+" ") {
+			t.Errorf("%v is logged as %q, want level %s", r.err, line, r.level)
+		}
+		out.Reset()
 	}
 }
 

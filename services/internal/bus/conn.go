@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -151,13 +152,17 @@ func (c *Conn) down(err error) {
 }
 
 func (c *Conn) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
-	kind := "other"
+	kind, level := "other", slog.LevelError
+	var lost net.Error
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		kind = "permission"
 	case errors.Is(err, nats.ErrSlowConsumer):
 		kind = "slow_consumer"
+	case errors.As(err, &lost):
+		// A write that met the end of the connection: an outage, of which down tells.
+		kind, level = "connection", slog.LevelWarn
 	}
 	c.metrics.errors.WithLabelValues(kind).Inc()
-	c.log.Error("bus reported an error", "error", err)
+	c.log.Log(context.Background(), level, "bus reported an error", "kind", kind, "error", err)
 }

@@ -25,6 +25,9 @@ func (c *Consumer) Deafen(deaf func(n int) bool) {
 	}
 }
 
+// Report is what the client library says of itself, outside of any call.
+func (c *Conn) Report(err error) { c.failed(nil, nil, err) }
+
 // Remembered is the set of acknowledged ids.
 type Remembered struct{ set *acked }
 

@@ -24,7 +24,7 @@ func newConnMetrics(r prometheus.Registerer) *connMetrics {
 			Help:    "Time from publishing to the stream's acknowledgement.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}}),
 	}
-	for _, kind := range []string{"permission", "slow_consumer", "other"} {
+	for _, kind := range []string{"connection", "permission", "slow_consumer", "other"} {
 		m.errors.WithLabelValues(kind)
 	}
 	for _, outcome := range []string{"stored", "duplicate", "failed", "not_sent"} {
