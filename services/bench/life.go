@@ -226,7 +226,7 @@ func (r *rig) profile(ctx context.Context) (end func() error) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- func() error {
-			b, err := get(ctx, r.profileURL+"/debug/pprof/profile?seconds=4")
+			b, err := get(ctx, r.profileURL+"/debug/pprof/profile?seconds=10")
 			if err != nil {
 				return fmt.Errorf("taking a profile: %w", err)
 			}

@@ -31,7 +31,8 @@ type Options[Req, Res any] struct {
 	Name string
 	// MaxBatch is the largest number of requests of one Run. 128 if zero.
 	MaxBatch int
-	// Parallel is the largest number of Runs at a time. 2 if zero.
+	// Parallel is the largest number of Runs at a time. 1 if zero: the next batch grows while
+	// one is written.
 	Parallel int
 	// Pace is the distance between the starts of two batches: a request that comes sooner
 	// after the last start waits so long, unless Full of them wait. Statement and commit
@@ -100,7 +101,7 @@ func New[Req, Res any](o Options[Req, Res]) *Batcher[Req, Res] {
 		o.MaxBatch = 128
 	}
 	if o.Parallel <= 0 {
-		o.Parallel = 2
+		o.Parallel = 1
 	}
 	if o.Pace == 0 {
 		o.Pace = 5 * time.Millisecond
