@@ -4,13 +4,6 @@ SELECT now()::timestamptz;
 -- name: JudgePublicKeyInsert :exec
 INSERT INTO judge_public_key (id, public_key) VALUES (@id, @public_key) ON CONFLICT DO NOTHING;
 
--- name: EntryRead :many
--- Entries that have no verdict yet, in the order they were typed.
-SELECT e.id, e.challenge_id, e.judge_key, e.encapsulated, e.sealed, e.entered_at, c.member_id
-FROM entry e JOIN challenge c ON c.id = e.challenge_id
-WHERE e.id = ANY(@ids::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id)
-ORDER BY e.entered_at, e.id;
-
 -- name: EntryUnjudged :many
 -- Entries typed in a window of the database's clock that have no verdict.
 SELECT e.id, e.entered_at FROM entry e
@@ -18,27 +11,37 @@ WHERE e.entered_at >= @since AND e.entered_at < now() - (@lag_seconds::double pr
     AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id)
 ORDER BY e.entered_at LIMIT @most;
 
--- name: MemberLock :exec
--- Serialises all judging of a member until the transaction ends, also of members that have
--- no counter yet. Sorted, so that two batches cannot lock each other out.
+-- name: MemberLock :many
+-- Serialises all judging of the members of entries until the transaction ends, also of members
+-- that have no counter yet, and returns the entries whose members are locked. Sorted, so that
+-- two batches cannot lock each other out.
 -- Login takes the same lock where it changes a member's number.
-SELECT pg_advisory_xact_lock(k) FROM (SELECT hashtextextended('latchkey member ' || unnest(@ids::uuid[])::text, 0) AS k ORDER BY 1) AS sorted;
+SELECT sorted.id, (pg_advisory_xact_lock(sorted.k) IS NULL)::boolean AS unlocked FROM (
+    SELECT e.id, hashtextextended('latchkey member ' || c.member_id::text, 0) AS k
+    FROM entry e JOIN challenge c ON c.id = e.challenge_id
+    WHERE e.id = ANY(@entry_ids::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id) ORDER BY k) AS sorted;
 
--- name: ChallengeLock :many
+-- name: JudgeRead :many
+-- All that judging needs of entries that have no verdict yet, their challenges locked. What
+-- another verifier judged while MemberLock waited for it shows here.
 -- has_device says whether the key that a right code would register has a live registration. A
 -- challenge is void when its texts went to a number that is not the member's any more, or the
 -- member was deactivated.
-SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
+    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id
-        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void
-FROM challenge c WHERE c.id = ANY(@ids::uuid[]) ORDER BY c.id FOR UPDATE OF c;
-
--- name: MemberTryRead :many
-SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive
-FROM member_try WHERE member_id = ANY(@ids::uuid[]);
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void,
+    coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
+    coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
+    coalesce(t.consecutive, 0)::integer AS consecutive
+FROM entry e
+JOIN challenge c ON c.id = e.challenge_id
+LEFT JOIN member_try t ON t.member_id = c.member_id
+WHERE e.id = ANY(@entry_ids::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id)
+ORDER BY c.id, e.entered_at, e.id FOR UPDATE OF c;
 
 -- name: MemberTryWrite :exec
 INSERT INTO member_try (member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive)

@@ -47,73 +47,6 @@ func (q *Queries) ChallengeExpire(ctx context.Context, most int32) ([]ChallengeE
 	return items, nil
 }
 
-const challengeLock = `-- name: ChallengeLock :many
-SELECT c.id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
-    c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
-    EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
-        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
-    EXISTS (SELECT FROM member m WHERE m.id = c.member_id
-        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void
-FROM challenge c WHERE c.id = ANY($1::uuid[]) ORDER BY c.id FOR UPDATE OF c
-`
-
-type ChallengeLockRow struct {
-	ID               [16]byte
-	AccountID        [16]byte
-	MemberID         [16]byte
-	SoftwareID       string
-	DeviceKind       string
-	DeviceThumbprint []byte
-	DeviceFacets     []byte
-	Seed             []byte
-	Epoch            int64
-	ExpiresAt        time.Time
-	Tries            int16
-	ClosedAt         *time.Time
-	Now              time.Time
-	HasDevice        bool
-	Void             bool
-}
-
-// has_device says whether the key that a right code would register has a live registration. A
-// challenge is void when its texts went to a number that is not the member's any more, or the
-// member was deactivated.
-func (q *Queries) ChallengeLock(ctx context.Context, ids [][16]byte) ([]ChallengeLockRow, error) {
-	rows, err := q.db.Query(ctx, challengeLock, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ChallengeLockRow
-	for rows.Next() {
-		var i ChallengeLockRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.AccountID,
-			&i.MemberID,
-			&i.SoftwareID,
-			&i.DeviceKind,
-			&i.DeviceThumbprint,
-			&i.DeviceFacets,
-			&i.Seed,
-			&i.Epoch,
-			&i.ExpiresAt,
-			&i.Tries,
-			&i.ClosedAt,
-			&i.Now,
-			&i.HasDevice,
-			&i.Void,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const databaseTime = `-- name: DatabaseTime :one
 SELECT now()::timestamptz
 `
@@ -141,52 +74,6 @@ type DeviceRetireParams struct {
 func (q *Queries) DeviceRetire(ctx context.Context, arg DeviceRetireParams) error {
 	_, err := q.db.Exec(ctx, deviceRetire, arg.MemberIds, arg.SoftwareIds, arg.Thumbprints)
 	return err
-}
-
-const entryRead = `-- name: EntryRead :many
-SELECT e.id, e.challenge_id, e.judge_key, e.encapsulated, e.sealed, e.entered_at, c.member_id
-FROM entry e JOIN challenge c ON c.id = e.challenge_id
-WHERE e.id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id)
-ORDER BY e.entered_at, e.id
-`
-
-type EntryReadRow struct {
-	ID           [16]byte
-	ChallengeID  [16]byte
-	JudgeKey     int64
-	Encapsulated []byte
-	Sealed       []byte
-	EnteredAt    time.Time
-	MemberID     [16]byte
-}
-
-// Entries that have no verdict yet, in the order they were typed.
-func (q *Queries) EntryRead(ctx context.Context, ids [][16]byte) ([]EntryReadRow, error) {
-	rows, err := q.db.Query(ctx, entryRead, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []EntryReadRow
-	for rows.Next() {
-		var i EntryReadRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.ChallengeID,
-			&i.JudgeKey,
-			&i.Encapsulated,
-			&i.Sealed,
-			&i.EnteredAt,
-			&i.MemberID,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const entryUnjudged = `-- name: EntryUnjudged :many
@@ -240,6 +127,103 @@ type JudgePublicKeyInsertParams struct {
 func (q *Queries) JudgePublicKeyInsert(ctx context.Context, arg JudgePublicKeyInsertParams) error {
 	_, err := q.db.Exec(ctx, judgePublicKeyInsert, arg.ID, arg.PublicKey)
 	return err
+}
+
+const judgeRead = `-- name: JudgeRead :many
+SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
+    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+    c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
+    EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
+        AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
+    EXISTS (SELECT FROM member m WHERE m.id = c.member_id
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void,
+    coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
+    coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
+    coalesce(t.consecutive, 0)::integer AS consecutive
+FROM entry e
+JOIN challenge c ON c.id = e.challenge_id
+LEFT JOIN member_try t ON t.member_id = c.member_id
+WHERE e.id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id)
+ORDER BY c.id, e.entered_at, e.id FOR UPDATE OF c
+`
+
+type JudgeReadRow struct {
+	ID               [16]byte
+	JudgeKey         int64
+	Encapsulated     []byte
+	Sealed           []byte
+	EnteredAt        time.Time
+	ChallengeID      [16]byte
+	AccountID        [16]byte
+	MemberID         [16]byte
+	SoftwareID       string
+	DeviceKind       string
+	DeviceThumbprint []byte
+	DeviceFacets     []byte
+	Seed             []byte
+	Epoch            int64
+	ExpiresAt        time.Time
+	Tries            int16
+	ClosedAt         *time.Time
+	Now              time.Time
+	HasDevice        bool
+	Void             bool
+	HourStartedAt    time.Time
+	HourCount        int32
+	DayStartedAt     time.Time
+	DayCount         int32
+	Consecutive      int32
+}
+
+// All that judging needs of entries that have no verdict yet, their challenges locked. What
+// another verifier judged while MemberLock waited for it shows here.
+// has_device says whether the key that a right code would register has a live registration. A
+// challenge is void when its texts went to a number that is not the member's any more, or the
+// member was deactivated.
+func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeReadRow, error) {
+	rows, err := q.db.Query(ctx, judgeRead, entryIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JudgeReadRow
+	for rows.Next() {
+		var i JudgeReadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.JudgeKey,
+			&i.Encapsulated,
+			&i.Sealed,
+			&i.EnteredAt,
+			&i.ChallengeID,
+			&i.AccountID,
+			&i.MemberID,
+			&i.SoftwareID,
+			&i.DeviceKind,
+			&i.DeviceThumbprint,
+			&i.DeviceFacets,
+			&i.Seed,
+			&i.Epoch,
+			&i.ExpiresAt,
+			&i.Tries,
+			&i.ClosedAt,
+			&i.Now,
+			&i.HasDevice,
+			&i.Void,
+			&i.HourStartedAt,
+			&i.HourCount,
+			&i.DayStartedAt,
+			&i.DayCount,
+			&i.Consecutive,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const judgeWrite = `-- name: JudgeWrite :exec
@@ -317,40 +301,32 @@ func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 	return err
 }
 
-const memberLock = `-- name: MemberLock :exec
-SELECT pg_advisory_xact_lock(k) FROM (SELECT hashtextextended('latchkey member ' || unnest($1::uuid[])::text, 0) AS k ORDER BY 1) AS sorted
+const memberLock = `-- name: MemberLock :many
+SELECT sorted.id, (pg_advisory_xact_lock(sorted.k) IS NULL)::boolean AS unlocked FROM (
+    SELECT e.id, hashtextextended('latchkey member ' || c.member_id::text, 0) AS k
+    FROM entry e JOIN challenge c ON c.id = e.challenge_id
+    WHERE e.id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id) ORDER BY k) AS sorted
 `
 
-// Serialises all judging of a member until the transaction ends, also of members that have
-// no counter yet. Sorted, so that two batches cannot lock each other out.
-// Login takes the same lock where it changes a member's number.
-func (q *Queries) MemberLock(ctx context.Context, ids [][16]byte) error {
-	_, err := q.db.Exec(ctx, memberLock, ids)
-	return err
+type MemberLockRow struct {
+	ID       [16]byte
+	Unlocked bool
 }
 
-const memberTryRead = `-- name: MemberTryRead :many
-SELECT member_id, hour_started_at, hour_count, day_started_at, day_count, consecutive
-FROM member_try WHERE member_id = ANY($1::uuid[])
-`
-
-func (q *Queries) MemberTryRead(ctx context.Context, ids [][16]byte) ([]MemberTry, error) {
-	rows, err := q.db.Query(ctx, memberTryRead, ids)
+// Serialises all judging of the members of entries until the transaction ends, also of members
+// that have no counter yet, and returns the entries whose members are locked. Sorted, so that
+// two batches cannot lock each other out.
+// Login takes the same lock where it changes a member's number.
+func (q *Queries) MemberLock(ctx context.Context, entryIds [][16]byte) ([]MemberLockRow, error) {
+	rows, err := q.db.Query(ctx, memberLock, entryIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []MemberTry
+	var items []MemberLockRow
 	for rows.Next() {
-		var i MemberTry
-		if err := rows.Scan(
-			&i.MemberID,
-			&i.HourStartedAt,
-			&i.HourCount,
-			&i.DayStartedAt,
-			&i.DayCount,
-			&i.Consecutive,
-		); err != nil {
+		var i MemberLockRow
+		if err := rows.Scan(&i.ID, &i.Unlocked); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

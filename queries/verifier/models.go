@@ -4,19 +4,6 @@
 
 package verifier
 
-import (
-	"time"
-)
-
-type MemberTry struct {
-	MemberID      [16]byte
-	HourStartedAt time.Time
-	HourCount     int32
-	DayStartedAt  time.Time
-	DayCount      int32
-	Consecutive   int32
-}
-
 type VerifierEvent struct {
 	ID        [16]byte
 	Type      string

@@ -122,20 +122,20 @@ func TestNoServiceMayAskWhatIsNotIts(t *testing.T) {
 	}
 	for role, refused := range map[string][]string{
 		"login": {"dispatcher.DeliveryRead", "dispatcher.AttemptClaim", "dispatcher.AttemptRecord", "dispatcher.EpochRead", "dispatcher.ReceiptTake",
-			"verifier.EntryRead", "verifier.ChallengeLock", "verifier.JudgeWrite", "verifier.MemberTryWrite",
+			"verifier.JudgeRead", "verifier.JudgeWrite", "verifier.MemberTryWrite",
 			"verifier.JudgeKeyRead", "verifier.EpochInsert", "verifier.EventInsert", "auditor.LeafInsert", "auditor.EventRead",
 			"console.DeadLetterRead", "console.DeadLetterMark"},
 		"dispatcher": {"login.MemberForSignIn", "login.PasswordRead", "login.PasswordWrite", "login.MemberRead", "login.SessionRead", "login.SessionInsert",
-			"login.ChallengeInsert", "login.EntryInsert", "login.EventInsert", "login.APIKeyRead", "login.MemberKeyInsert", "verifier.EntryRead", "verifier.JudgeWrite",
-			"verifier.MemberTryRead", "verifier.JudgeKeyRead", "verifier.EpochInsert", "auditor.LeafInsert", "console.DeadLetterMark"},
+			"login.ChallengeInsert", "login.EntryInsert", "login.EventInsert", "login.APIKeyRead", "login.MemberKeyInsert", "verifier.JudgeRead", "verifier.JudgeWrite",
+			"verifier.JudgeKeyRead", "verifier.EpochInsert", "auditor.LeafInsert", "console.DeadLetterMark"},
 		"verifier": {"dispatcher.DeliveryRead", "dispatcher.AttemptClaim", "dispatcher.ReceiptTake", "dispatcher.EventInsert", "login.MemberForSignIn", "login.PasswordRead",
 			"login.MemberRead", "login.CheckRead", "login.SessionInsert", "login.ChallengeInsert", "login.EntryInsert", "login.MemberKeyInsert", "auditor.LeafInsert", "console.DeadLetterMark"},
 		"auditor": {"login.MemberForSignIn", "login.ChallengeInsert", "login.EventInsert", "dispatcher.DeliveryRead", "dispatcher.EventInsert", "dispatcher.EpochRead",
-			"verifier.JudgeWrite", "verifier.EntryRead", "verifier.EventInsert", "verifier.JudgeKeyRead", "console.DeadLetterMark"},
+			"verifier.JudgeWrite", "verifier.JudgeRead", "verifier.EventInsert", "verifier.JudgeKeyRead", "console.DeadLetterMark"},
 		"console": {"login.ChallengeInsert", "login.EntryInsert", "login.EventInsert", "login.PasswordRead", "dispatcher.DeliveryRead", "dispatcher.EpochRead",
-			"dispatcher.DeadLetterInsert", "dispatcher.DeadLetterRedriven", "verifier.JudgeWrite", "verifier.EntryRead", "verifier.JudgeKeyRead",
+			"dispatcher.DeadLetterInsert", "dispatcher.DeadLetterRedriven", "verifier.JudgeWrite", "verifier.JudgeRead", "verifier.JudgeKeyRead",
 			"verifier.DeadLetterRebury", "auditor.LeafInsert", "auditor.AlarmInsert"},
-		"reader": {"login.MemberForSignIn", "dispatcher.DeliveryRead", "verifier.EntryRead", "auditor.LeafInsert", "auditor.EventRead", "dispatcher.EpochRead", "console.DeadLetterRead"},
+		"reader": {"login.MemberForSignIn", "dispatcher.DeliveryRead", "verifier.JudgeRead", "auditor.LeafInsert", "auditor.EventRead", "dispatcher.EpochRead", "console.DeadLetterRead"},
 	} {
 		for _, name := range refused {
 			q, ok := all[name]

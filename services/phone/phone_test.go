@@ -35,6 +35,22 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestStoredTakesWhatE164Wrote(t *testing.T) {
+	t.Parallel()
+	n, err := phone.Parse("+1 604 441 0142", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := phone.Stored(n.E164()); err != nil || back.E164() != n.E164() || back.LastTwo() != "42" {
+		t.Errorf("Stored(%q) = %q, %v", n.E164(), back.E164(), err)
+	}
+	for _, wrong := range []string{"", "+", "16044410142", "+1604 441", "+06044410142", "+1604441014212345678", "+1604441014x"} {
+		if _, err := phone.Stored(wrong); !errors.Is(err, phone.ErrNotANumber) {
+			t.Errorf("Stored(%q): %v, want %v", wrong, err, phone.ErrNotANumber)
+		}
+	}
+}
+
 func TestNumberIsNeverPrinted(t *testing.T) {
 	t.Parallel()
 	n, err := phone.Parse("+16044410142", "")

@@ -204,102 +204,63 @@ func (v *Verifier) judgeAll(ctx context.Context, asked []Entry) (events []event.
 	err = store.InTx(ctx, v.o.Pool, func(tx pgx.Tx) error {
 		db := v.q.WithTx(tx)
 		events, out = nil, nil
-		rows, err := db.EntryRead(ctx, ids)
+		locked, err := db.MemberLock(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("locking members: %w", err)
+		}
+		mine := make([][16]byte, len(locked))
+		for i, e := range locked {
+			mine[i] = e.ID
+		}
+		rows, err := db.JudgeRead(ctx, mine)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		known, err := v.load(ctx, db, rows)
+		entries, err := v.load(ctx, rows)
 		if err != nil {
 			return err
 		}
-		out = judge(known.entries, known.now, v.o.Digits)
-		if len(out) == 0 {
-			return nil // all were judged while we waited for the locks
-		}
-		events, err = v.write(ctx, db, out, known.challenges)
+		out = judge(entries, rows[0].Now, v.o.Digits)
+		events, err = v.write(ctx, db, out, rows)
 		return err
 	})
 	return events, out, err
 }
 
-// loaded is what is known of entries, with their members and challenges locked.
-type loaded struct {
-	entries    []entry
-	challenges map[[16]byte]queries.ChallengeLockRow
-	now        time.Time // the transaction's
-}
-
-// load locks members and challenges, in an order that all verifiers share, and reads
-// what judging needs.
-func (v *Verifier) load(ctx context.Context, db *queries.Queries, rows []queries.EntryReadRow) (*loaded, error) {
-	var challengeIDs, memberIDs [][16]byte
-	seenMember, seenChallenge := map[[16]byte]bool{}, map[[16]byte]bool{}
+// load makes entries of what was read, those of one challenge or member with the same.
+func (v *Verifier) load(ctx context.Context, rows []queries.JudgeReadRow) (entries []entry, err error) {
+	challenges, tallies := map[[16]byte]*challenge{}, map[[16]byte]*tally{}
 	for _, r := range rows {
-		if !seenMember[r.MemberID] {
-			seenMember[r.MemberID] = true
-			memberIDs = append(memberIDs, r.MemberID)
+		c, t := challenges[r.ChallengeID], tallies[r.MemberID]
+		if c == nil {
+			c = &challenge{id: r.ChallengeID, account: r.AccountID, member: r.MemberID, expiresAt: r.ExpiresAt, closed: r.ClosedAt != nil, void: r.Void, tries: int(r.Tries)}
+			challenges[r.ChallengeID] = c
 		}
-		if !seenChallenge[r.ChallengeID] {
-			seenChallenge[r.ChallengeID] = true
-			challengeIDs = append(challengeIDs, r.ChallengeID)
+		if t == nil {
+			t = &tally{hourStart: r.HourStartedAt, hour: int(r.HourCount), dayStart: r.DayStartedAt, day: int(r.DayCount), consecutive: int(r.Consecutive)}
+			tallies[r.MemberID] = t
 		}
-	}
-	if err := db.MemberLock(ctx, memberIDs); err != nil {
-		return nil, fmt.Errorf("locking members: %w", err)
-	}
-	// What another verifier judged while we waited for the lock shows only now.
-	ids := make([][16]byte, len(rows))
-	for i, r := range rows {
-		ids[i] = r.ID
-	}
-	rows, err := db.EntryRead(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	locked, err := db.ChallengeLock(ctx, challengeIDs)
-	if err != nil {
-		return nil, fmt.Errorf("locking challenges: %w", err)
-	}
-	counted, err := db.MemberTryRead(ctx, memberIDs)
-	if err != nil {
-		return nil, fmt.Errorf("reading tries: %w", err)
-	}
-	known := &loaded{challenges: map[[16]byte]queries.ChallengeLockRow{}}
-	challenges := map[[16]byte]*challenge{}
-	for _, c := range locked {
-		known.now, known.challenges[c.ID] = c.Now, c
-		challenges[c.ID] = &challenge{id: c.ID, account: c.AccountID, member: c.MemberID, expiresAt: c.ExpiresAt, closed: c.ClosedAt != nil, void: c.Void, tries: int(c.Tries)}
-	}
-	tallies := map[[16]byte]*tally{}
-	for _, id := range memberIDs {
-		tallies[id] = &tally{hourStart: known.now, dayStart: known.now}
-	}
-	for _, c := range counted {
-		tallies[c.MemberID] = &tally{hourStart: c.HourStartedAt, hour: int(c.HourCount), dayStart: c.DayStartedAt, day: int(c.DayCount), consecutive: int(c.Consecutive)}
-	}
-	for _, r := range rows {
-		c := known.challenges[r.ChallengeID]
-		key, err := v.keys.epoch(ctx, c.Epoch)
-		if errors.Is(err, errNoKey) && known.now.After(c.ExpiresAt) {
-			challenges[r.ChallengeID].lost = true
+		key, err := v.keys.epoch(ctx, r.Epoch)
+		if errors.Is(err, errNoKey) && r.Now.After(r.ExpiresAt) {
+			c.lost = true
 		} else if err != nil {
 			return nil, err
 		}
 		if err := v.keys.judgeKey(ctx, r.JudgeKey); err != nil {
 			return nil, err
 		}
-		bind := seal.EntryBinding{Challenge: c.ID, Member: c.MemberID, Entry: r.ID, Thumbprint: c.DeviceThumbprint}
-		known.entries = append(known.entries, entry{id: r.ID, challenge: challenges[r.ChallengeID], tally: tallies[r.MemberID], enteredAt: r.EnteredAt,
+		bind := seal.EntryBinding{Challenge: r.ChallengeID, Member: r.MemberID, Entry: r.ID, Thumbprint: r.DeviceThumbprint}
+		entries = append(entries, entry{id: r.ID, challenge: c, tally: t, enteredAt: r.EnteredAt,
 			read: func() (string, bool) {
 				typed, err := v.keys.opener.Open(r.JudgeKey, r.Encapsulated, r.Sealed, bind)
 				return typed, err == nil
 			},
 			candidates: func() (all [code.Texts]code.Code) {
 				for i := range all {
-					all[i] = code.Derive(key, c.ID, i+1, c.Seed, v.o.Digits)
+					all[i] = code.Derive(key, r.ChallengeID, i+1, r.Seed, v.o.Digits)
 				}
 				return all
 			}})
 	}
-	return known, nil
+	return entries, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // write keeps what was judged: verdicts, tries, registrations and the events that tell it.
-func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict, rows map[[16]byte]queries.ChallengeLockRow) ([]event.Event, error) {
+func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict, rows []queries.JudgeReadRow) ([]event.Event, error) {
 	var (
 		p     queries.JudgeWriteParams
 		tries queries.MemberTryWriteParams
@@ -69,8 +69,12 @@ func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict
 
 // register adds the devices of right codes to what is written, and returns them by entry.
 func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries.JudgeWriteParams, out []verdict,
-	rows map[[16]byte]queries.ChallengeLockRow) (map[uuid.UUID]event.DeviceRegistered, error) {
+	rows []queries.JudgeReadRow) (map[uuid.UUID]event.DeviceRegistered, error) {
 	told := map[uuid.UUID]event.DeviceRegistered{}
+	rowOf := map[uuid.UUID]queries.JudgeReadRow{}
+	for _, r := range rows {
+		rowOf[r.ID] = r
+	}
 	var retire queries.DeviceRetireParams
 	for _, d := range out {
 		if d.result != Registered {
@@ -80,7 +84,7 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		if err != nil {
 			return nil, fmt.Errorf("registering a device: %w", err)
 		}
-		r := rows[d.challenge.id]
+		r := rowOf[d.id]
 		if r.HasDevice {
 			retire.MemberIds = append(retire.MemberIds, r.MemberID)
 			retire.SoftwareIds = append(retire.SoftwareIds, r.SoftwareID)
@@ -92,9 +96,9 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		p.DeviceSoftwareIds = append(p.DeviceSoftwareIds, r.SoftwareID)
 		p.DeviceKinds = append(p.DeviceKinds, r.DeviceKind)
 		p.DeviceThumbprints = append(p.DeviceThumbprints, r.DeviceThumbprint)
-		p.DeviceChallengeIds = append(p.DeviceChallengeIds, r.ID)
+		p.DeviceChallengeIds = append(p.DeviceChallengeIds, r.ChallengeID)
 		p.DeviceFacets = append(p.DeviceFacets, r.DeviceFacets)
-		told[d.id] = event.DeviceRegistered{Challenge: r.ID, Member: r.MemberID, Device: id, Software: r.SoftwareID, Kind: r.DeviceKind,
+		told[d.id] = event.DeviceRegistered{Challenge: r.ChallengeID, Member: r.MemberID, Device: id, Software: r.SoftwareID, Kind: r.DeviceKind,
 			Thumbprint: r.DeviceThumbprint, Text: d.challenge.typedText, Entry: d.id}
 	}
 	if len(retire.MemberIds) > 0 {

@@ -101,7 +101,7 @@ func OpenNumber(key PrivateKey, sealed []byte, member uuid.UUID, version int) (p
 	if err != nil {
 		return phone.Number{}, err
 	}
-	return phone.Parse(string(plain), "")
+	return phone.Stored(string(plain))
 }
 
 func numberAAD(member uuid.UUID, version int) []byte {
