@@ -28,6 +28,7 @@ import (
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/dpop"
+	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/seal"
 )
@@ -111,7 +112,7 @@ type Login struct {
 	metrics   *metrics
 	softwares cached[map[string]software]
 	sealer    cached[*seal.EntrySealer]
-	foreign   *http.CrossOriginProtection
+	site      *page.Site
 	clocks    cached[clock]
 	clock     atomic.Pointer[clock]
 	apiKeys   sync.Map // digest → apiKey, for a second
@@ -134,11 +135,10 @@ func New(o Options) (*Login, error) {
 	}
 	l := &Login{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer), stopped: make(chan struct{})}
 	l.nonces = dpop.NewNonces(o.NonceMAC, l.now)
-	l.foreign = http.NewCrossOriginProtection()
-	if err := l.foreign.AddTrustedOrigin(o.Origin); err != nil {
+	var err error
+	if l.site, err = page.New(page.Options{Origin: o.Origin, FormCookie: formCookie, Tokens: l.nonces}); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	var err error
 	if l.passwords, err = newPasswords(o.Hashing, l.metrics.hashes); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,7 @@
 package login
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -13,6 +10,7 @@ import (
 	"time"
 
 	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
 )
 
@@ -33,7 +31,7 @@ func parsePages(names ...string) map[string]*template.Template {
 
 // pages routes what people look at.
 func (l *Login) pages(mux *http.ServeMux) {
-	page := func(pattern string, serve func(*visit) error) {
+	serve := func(pattern string, serve func(*visit) error) {
 		mux.Handle(pattern, web.Handler{Logger: l.o.Logger, Refuse: l.problemPage, Serve: func(w http.ResponseWriter, r *http.Request) error {
 			l.pageHeaders(w)
 			v, err := l.visit(w, r)
@@ -43,69 +41,31 @@ func (l *Login) pages(mux *http.ServeMux) {
 			return serve(v)
 		}})
 	}
-	page("GET /{$}", l.signedIn(l.homePage))
-	page("GET /sign-in", l.signInPage)
-	page("POST /sign-in", l.signInForm)
-	page("GET /check/{id}", l.checkPage)
-	page("POST /check/{id}", l.codeForm)
-	page("POST /check/{id}/texts", l.textForm)
-	page("GET /password", l.signedIn(l.passwordPage))
-	page("POST /password", l.signedIn(l.passwordForm))
-	page("POST /devices/{id}/name", l.signedIn(l.nameForm))
-	page("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
-	page("POST /sign-out", l.signOutForm)
-	page("GET /signed-out", l.signedOutPage)
-	page("GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }) // w3c.github.io/webappsec-change-password-url
-	for _, a := range []struct{ path, kind string }{{"latchkey.js", "text/javascript; charset=utf-8"}, {"pages.js", "text/javascript; charset=utf-8"},
-		{"pages.css", "text/css; charset=utf-8"}, {"icon.svg", "image/svg+xml"}} {
-		mux.Handle("GET /"+a.path, l.asset(a.path, a.kind))
-	}
+	serve("GET /{$}", l.signedIn(l.homePage))
+	serve("GET /sign-in", l.signInPage)
+	serve("POST /sign-in", l.signInForm)
+	serve("GET /check/{id}", l.checkPage)
+	serve("POST /check/{id}", l.codeForm)
+	serve("POST /check/{id}/texts", l.textForm)
+	serve("GET /password", l.signedIn(l.passwordPage))
+	serve("POST /password", l.signedIn(l.passwordForm))
+	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))
+	serve("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
+	serve("POST /sign-out", l.signOutForm)
+	serve("GET /signed-out", l.signedOutPage)
+	serve("GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }) // w3c.github.io/webappsec-change-password-url
+	l.site.Common(mux)
+	mux.Handle("GET /pages.js", l.site.Asset(pageFiles, "pages/pages.js"))
+	mux.Handle("GET /latchkey.js", l.site.Module(pageFiles, "pages/latchkey.js")) // what it may ask is another matter: allowOrigin
 	mux.Handle("/", web.Handler{Logger: l.o.Logger, Refuse: l.problemPage, Serve: func(w http.ResponseWriter, _ *http.Request) error {
 		l.pageHeaders(w)
 		return web.NotFound
 	}})
 }
 
-// policy lets a page load from us alone and send to us alone, and nothing inline.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
-	"frame-ancestors 'none'; base-uri 'none'"
-
 func (l *Login) pageHeaders(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
-	h.Set("Permissions-Policy", "otp-credentials=(self), camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Referrer-Policy", "same-origin") // with no-referrer our own forms would come from the origin "null"
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Accept-CH", "Sec-CH-UA-Platform-Version") // an operating system's major version, for package device
-	if strings.HasPrefix(l.o.Origin, "https:") {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
-	}
-}
-
-// asset serves an embedded file, revalidated at every use: its ETag is its version.
-func (l *Login) asset(name, kind string) http.Handler {
-	content, err := pageFiles.ReadFile("pages/" + name)
-	if err != nil {
-		panic(fmt.Sprintf("login: %s is not embedded", name))
-	}
-	sum := sha256.Sum256(content)
-	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l.pageHeaders(w)
-		h := w.Header()
-		h.Set("Content-Type", kind)
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", etag)
-		if name == "latchkey.js" { // any page may import it; what it may ask is another matter (allowOrigin)
-			h.Set("Access-Control-Allow-Origin", "*")
-			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		}
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
-	})
+	l.site.Headers(w)
+	w.Header().Set("Accept-CH", "Sec-CH-UA-Platform-Version") // an operating system's major version, for package device
 }
 
 // visit is one request for a page, with who is signed in.
@@ -115,7 +75,7 @@ type visit struct {
 	r       *http.Request
 	token   string                  // of the session, "" where nobody is signed in
 	session *queries.SessionReadRow // nil where nobody is signed in
-	subject [32]byte                // what tokens of this visit's forms are bound to
+	form    page.Form
 }
 
 // visit reads the cookies of a request and, of a POST, the form, which it refuses unless
@@ -125,7 +85,8 @@ func (l *Login) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
 		return nil, err
 	}
 	v := &visit{l: l, w: w, r: r}
-	if token := cookie(r, sessionCookie); token != "" {
+	cookie := page.Cookie(r, sessionCookie)
+	if token := cookie; token != "" {
 		s, err := l.sessionOf(r.Context(), token)
 		switch {
 		case err == nil:
@@ -134,22 +95,26 @@ func (l *Login) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
 			return nil, err
 		}
 	}
-	return v, v.readForm()
+	var err error
+	v.form, err = l.site.Read(w, r, cookie, 0)
+	return v, err
 }
 
-// to sends the browser on, with GET. Addresses are ours, never from the request.
-func (v *visit) to(path string) error {
-	v.w.Header().Set("Location", path)
-	v.w.WriteHeader(http.StatusSeeOther)
-	return nil
+func (v *visit) setCookie(name, value string, life time.Duration) {
+	page.SetCookie(v.w, name, value, life)
 }
+
+// field returns a field of the form, without spaces around it.
+func (v *visit) field(name string) string { return strings.TrimSpace(v.r.PostForm.Get(name)) }
+
+func (v *visit) to(path string) error { return page.To(v.w, path) }
 
 // signedIn serves who is signed in. Others go to sign in, and who must change a generated
 // password can do that and nothing else.
 func (l *Login) signedIn(serve func(*visit) error) func(*visit) error {
 	return func(v *visit) error {
 		switch {
-		case v.session == nil && v.r.URL.Path == "/" && cookie(v.r, sessionCookie) == "":
+		case v.session == nil && v.r.URL.Path == "/" && page.Cookie(v.r, sessionCookie) == "":
 			return v.to(l.begin(v))
 		case v.session == nil:
 			return v.to("/sign-in?told=ended")
@@ -179,32 +144,17 @@ type view struct {
 }
 
 func (v *visit) view(title string) (view, error) {
-	form, err := v.formToken()
+	form, err := v.form.Token(v.l.now())
 	return view{Title: title, Service: v.l.service(v.r, "").Name, Form: form, Signed: v.session != nil}, err
 }
 
-// render writes a page. Nothing is sent before it is complete.
 func render(w http.ResponseWriter, status int, name string, data any) error {
-	var b bytes.Buffer
-	if err := pageTemplates[name].ExecuteTemplate(&b, "layout.html", data); err != nil {
-		return fmt.Errorf("rendering %s: %w", name, err)
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if _, err := b.WriteTo(w); err != nil {
-		return nil // the browser went away
-	}
-	return nil
-}
-
-// pageProblem makes a problem that only pages have: the API's description does not list it.
-func pageProblem(status int, name, title, detail string) *web.Problem {
-	return &web.Problem{Type: "/problems/" + name, Title: title, Status: status, Detail: detail}
+	return page.Render(w, status, pageTemplates[name], data)
 }
 
 // problemPage answers with a plain sentence, to programs with the problem document.
 func (l *Login) problemPage(w http.ResponseWriter, r *http.Request, p *web.Problem) {
-	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if !page.WantsPage(r) {
 		p.Write(w)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
 )
 
@@ -70,7 +71,7 @@ type checkView struct {
 	Contact  string
 }
 
-var errUnknownRequest = pageProblem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
+var errUnknownRequest = page.Problem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
 
 func (l *Login) checkPage(v *visit) error {
 	id, err := pathID(v.r)
@@ -226,7 +227,7 @@ func checkSubject(id uuid.UUID, why string) []byte {
 }
 
 func checks(r *http.Request) []string {
-	if c := cookie(r, checkCookie); c != "" {
+	if c := page.Cookie(r, checkCookie); c != "" {
 		return strings.Split(c, ":")
 	}
 	return nil

@@ -150,7 +150,7 @@ func TestPageHeaders(t *testing.T) {
 		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 		"X-Content-Type-Options":  "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
 	}
-	for _, path := range []string{"/", "/sign-in", "/password", "/signed-out", "/check/" + uuid.NewString(), "/nothing", "/latchkey.js", "/pages.js", "/pages.css", "/icon.svg"} {
+	for _, path := range []string{"/", "/sign-in", "/password", "/signed-out", "/check/" + uuid.NewString(), "/nothing", "/latchkey.js", "/pages.js", "/base.css", "/icon.svg"} {
 		b.do("GET", path, "")
 		for name, value := range want {
 			if got := b.header.Get(name); got != value {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 )
@@ -56,7 +57,7 @@ func (v *visit) signIn(status int, data signInView) error {
 	}
 	s := v.l.service(v.r, data.Software)
 	if s.ID == "" {
-		return pageProblem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
+		return page.Problem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
 	}
 	base.Service, base.Notice, base.Alert = s.Name, data.Notice, data.Alert
 	data.view, data.Software, data.Origin = base, s.ID, v.l.o.Origin
@@ -83,7 +84,7 @@ func (l *Login) signInForm(v *visit) error {
 		return v.refused(in, err)
 	}
 	if s.kind == "bearer" && a.standing != notRequired {
-		v.setCookie(deviceCookie, s.token, cookieLong)
+		v.setCookie(deviceCookie, s.token, page.CookieLong)
 	}
 	if a.standing == asked {
 		return v.toCheck(a.challenge, v.why(a, in.Software))
@@ -112,7 +113,7 @@ func (v *visit) sender() (s sender, err error) {
 		p, err := v.l.prove(v.w, v.r, proof, http.MethodPost)
 		return sender{kind: "key", thumbprint: p.Thumbprint, once: onceAt(p.ID, p.NonceTime), challenge: p.Challenge}, err
 	}
-	if s.token = cookie(v.r, deviceCookie); len(s.token) != bearerLength {
+	if s.token = page.Cookie(v.r, deviceCookie); len(s.token) != bearerLength {
 		s.token, _ = newToken()
 	}
 	// There is no proof to use up: who has the cookie may send again.
@@ -161,11 +162,11 @@ func (v *visit) remember(member uuid.UUID, software string) {
 	mark := v.mark(member, software)
 	marks := slices.DeleteFunc(v.known(), func(m string) bool { return m == mark })
 	marks = append([]string{mark}, marks[:min(len(marks), maxKnown-1)]...)
-	v.setCookie(knownCookie, strings.Join(marks, "."), cookieLong)
+	v.setCookie(knownCookie, strings.Join(marks, "."), page.CookieLong)
 }
 
 func (v *visit) known() []string {
-	if c := cookie(v.r, knownCookie); c != "" {
+	if c := page.Cookie(v.r, knownCookie); c != "" {
 		return strings.Split(c, ".")
 	}
 	return nil
@@ -182,7 +183,7 @@ func (v *visit) why(a answer, software string) string {
 		return a.why
 	case !slices.Contains(v.known(), v.mark(a.member.MemberID, software)):
 		return "unknown_device"
-	case v.field("made") != "" || v.field("proof") == "" && cookie(v.r, deviceCookie) == "":
+	case v.field("made") != "" || v.field("proof") == "" && page.Cookie(v.r, deviceCookie) == "":
 		return "cleared" // it was registered, and has no key of that time any more
 	}
 	return "ended" // it has its key, and the key's registration is over
