@@ -26,8 +26,9 @@
 //	event          what services tell each other
 //	code           the digits, and the text that carries them
 //	device         what a device is, and when it is another
-//	phone          telephone numbers
+//	phone, email   where people are reached
+//	access         who may do what in an account
 //
 // Services never import each other: what they say to each other is an event. The last
-// four, the domain, are pure: they do no I/O and know of nothing above them.
+// ones, the domain, are pure: they do no I/O and know of nothing above them.
 package services

@@ -24,6 +24,7 @@ require (
 	github.com/twilio/twilio-go v1.31.0
 	github.com/vonage/vonage-go-sdk v0.14.0
 	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/net v0.62.0
 	golang.org/x/time v0.16.0
 	latchkey.dev/queries v0.0.0
 	latchkey.dev/schema v0.0.0
