@@ -140,7 +140,7 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
 	numbers := must(seal.GenerateKey())(t)
 	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l,
-		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: numbers.Public(), WrapKey: must(seal.GenerateKey())(t).Public()},
+		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), People: seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: must(seal.GenerateKey())(t).Public()}},
 		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
 		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)

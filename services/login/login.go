@@ -48,11 +48,9 @@ type Options struct {
 	KeysPool *pgxpool.Pool // key database, as latchkey_login
 	Bus      Bus
 
-	Origin    string         // how browsers reach us: "https://login.example"
-	NonceMAC  tink.MAC       // nonces and tickets
-	IndexMAC  tink.MAC       // blind index of numbers, and names of limits
-	NumberKey seal.PublicKey // the dispatcher's: numbers are sealed to it
-	WrapKey   seal.PublicKey // the auditor's: members' private keys are wrapped to it
+	Origin   string      // how browsers reach us: "https://login.example"
+	NonceMAC tink.MAC    // nonces and tickets
+	People   seal.People // closes what is kept of people
 
 	Valid   time.Duration  // of a code: 5 min if zero, 10 min at most
 	Digits  int            // of a code: code.Digits if zero
@@ -75,8 +73,7 @@ func (o *Options) validate() error {
 	need(o.Bus != nil, "a bus is required")
 	u, err := url.Parse(o.Origin)
 	need(err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http"), "origin must be as https://login.example, without a path")
-	need(o.NonceMAC != nil && o.IndexMAC != nil, "both MAC keysets are required")
-	need(!o.NumberKey.IsZero() && !o.WrapKey.IsZero(), "the dispatcher's and the auditor's public keys are required")
+	need(o.NonceMAC != nil && !o.People.Missing(), "both MAC keysets and the dispatcher's and the auditor's public keys are required")
 	need(o.Valid >= 0 && o.Valid <= 10*time.Minute, "a code is valid for ten minutes at most")
 	need(o.Digits == 0 || o.Digits >= code.Digits && o.Digits <= code.MaxDigits, "a code has 6 to 8 digits")
 	if len(errs) > 0 {

@@ -103,7 +103,7 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 	origin := "http://" + server.Listener.Addr().String()
 	var err error
 	h.options = login.Options{Pool: db.Pool(t, "login"), KeysPool: db.KeysPool(t, "login"), Bus: h.bus, Origin: origin,
-		NonceMAC: newMAC(t), IndexMAC: newMAC(t), NumberKey: newKey(t).Public(), WrapKey: newKey(t).Public(),
+		NonceMAC: newMAC(t), People: seal.People{IndexMAC: newMAC(t), Dispatcher: newKey(t).Public(), Auditor: newKey(t).Public()},
 		Logger: slog.New(slog.NewJSONHandler(&lockedWriter{w: h.log}, nil)), Registerer: prometheus.NewRegistry()}
 	h.login, err = login.New(h.options)
 	if err != nil {

@@ -41,15 +41,6 @@ type memberAnswer struct {
 	LastTwo   string      `json:"last_two,omitempty"`
 }
 
-// index is the keyed digest of a value for one use: what a table holds of a number or a name.
-func (l *Login) index(use, value string) []byte {
-	tag, err := l.o.IndexMAC.ComputeMAC([]byte("latchkey/" + use + "/v1\x00" + value))
-	if err != nil {
-		panic(fmt.Sprintf("login: a MAC of a short text failed: %v", err)) // it cannot: HMAC has no failing input
-	}
-	return tag
-}
-
 func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	key, err := l.apiKey(r)
@@ -143,39 +134,14 @@ func (in memberRequest) check(country string) (n phone.Number, err error) {
 	return n, nil
 }
 
-// sealedNumber is a number as the member's row keeps it.
-type sealedNumber struct {
-	sealed, details, index []byte
-	country, lastTwo       *string
-}
-
-func (l *Login) sealNumber(n phone.Number, member uuid.UUID, version int, own seal.PublicKey) (s sealedNumber, err error) {
-	if n.IsZero() {
-		return s, nil
-	}
-	if s.sealed, err = seal.SealNumber(l.o.NumberKey, n, member, version); err != nil {
-		return s, err
-	}
-	if s.details, err = seal.Details(own, []byte(n.E164()), member); err != nil {
-		return s, err
-	}
-	country, lastTwo := n.Country(), n.LastTwo()
-	s.index, s.country, s.lastTwo = l.index("number", n.E164()), &country, &lastTwo
-	return s, nil
-}
-
 // insertMember makes a person with a key pair of the own. The wrapped private key goes to
 // the key database first: a key without a member harms nobody.
 func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memberRequest, n phone.Number, by string) error {
-	own, err := seal.GenerateKey()
+	own, wrapped, err := l.o.People.NewKey(id)
 	if err != nil {
 		return err
 	}
-	wrapped, err := seal.WrapMemberKey(l.o.WrapKey, own, id)
-	if err != nil {
-		return err
-	}
-	s, err := l.sealNumber(n, id, 1, own.Public())
+	s, err := l.o.People.Number(n, id, 1, own)
 	if err != nil {
 		return err
 	}
@@ -183,12 +149,12 @@ func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memb
 	if err != nil {
 		return err
 	}
-	if err := queries.New(l.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Public().Bytes(), Wrapped: wrapped}); err != nil {
+	if err := queries.New(l.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Bytes(), Wrapped: wrapped}); err != nil {
 		return fmt.Errorf("keeping a member's key: %w", err)
 	}
 	return l.write(ctx, in, id, e, func(db *queries.Queries) error {
-		made, err := db.MemberInsert(ctx, queries.MemberInsertParams{ID: id, AccountID: account, Role: string(in.Role), UserID: in.UserID, PublicKey: own.Public().Bytes(),
-			PhoneSealed: s.sealed, PhoneDetails: s.details, PhoneVersion: 1, PhoneCountry: s.country, PhoneLastTwo: s.lastTwo, PhoneIndex: s.index})
+		made, err := db.MemberInsert(ctx, queries.MemberInsertParams{ID: id, AccountID: account, Role: string(in.Role), UserID: in.UserID, PublicKey: own.Bytes(),
+			PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneVersion: 1, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index})
 		if err == nil && !made {
 			err = web.Unavailable // made by another request just now: the client repeats its PUT
 		}
@@ -203,9 +169,9 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 	if err != nil {
 		return err
 	}
-	if in.Phone != nil && string(before.PhoneIndex) != string(l.numberIndex(n)) {
+	if in.Phone != nil && string(before.PhoneIndex) != string(l.o.People.NumberIndex(n)) {
 		version := int(before.PhoneVersion) + 1
-		s, err := l.sealNumber(n, id, version, own)
+		s, err := l.o.People.Number(n, id, version, own)
 		if err != nil {
 			return err
 		}
@@ -217,8 +183,8 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 			if err := db.MemberLock(ctx, id); err != nil {
 				return err
 			}
-			rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.sealed, PhoneDetails: s.details, PhoneCountry: s.country,
-				PhoneLastTwo: s.lastTwo, PhoneIndex: s.index, OldVersion: before.PhoneVersion, ID: id, AccountID: account})
+			rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country,
+				PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ID: id, AccountID: account})
 			if err == nil && rows == 0 {
 				err = web.Unavailable // changed by another request just now
 			}
@@ -243,13 +209,6 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 		_, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
 		return err
 	})
-}
-
-func (l *Login) numberIndex(n phone.Number) []byte {
-	if n.IsZero() {
-		return nil
-	}
-	return l.index("number", n.E164())
 }
 
 // write makes one change, the password that came with it, and the event, in one transaction.

@@ -173,7 +173,7 @@ func (v *visit) known() []string {
 }
 
 func (v *visit) mark(member uuid.UUID, software string) string {
-	return base64.RawURLEncoding.EncodeToString(v.l.index("known", member.String()+software)[:12])
+	return base64.RawURLEncoding.EncodeToString(v.l.o.People.Index("known", member.String()+software)[:12])
 }
 
 // why says in one word why a code is asked for, as truly as this browser lets us know.

@@ -84,8 +84,8 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	}
 	// The limit is named by what was typed, so that it says nothing about who exists, in
 	// whatever case it was typed.
-	byMember := limit{"password_member", l.index("limit", folded(in.UserID)), memberFailures}
-	byAddress := limit{"password_address", l.index("limit", network(q.address)), addressFailures}
+	byMember := limit{"password_member", l.o.People.Index("limit", folded(in.UserID)), memberFailures}
+	byAddress := limit{"password_address", l.o.People.Index("limit", network(q.address)), addressFailures}
 	ok, params, err := l.compare(ctx, in.Password, digest, byMember, byAddress)
 	if err != nil {
 		return uuid.Nil, time.Time{}, fmt.Errorf("checking a password: %w", err)
@@ -232,7 +232,7 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 	if s.MustChange && fresh.Equal(old) {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.")
 	}
-	tries := limit{"password_member", l.index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
+	tries := limit{"password_member", l.o.People.Index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
 	row, err := l.q.PasswordRead(ctx, s.MemberID)
 	if err != nil {
 		return fmt.Errorf("reading a credential: %w", err)

@@ -28,6 +28,7 @@ type Folder string
 // The files of a key folder, and their holders.
 const (
 	nonceMAC  = "nonce-mac.json" // login: nonces and tickets
+	formMAC   = "form-mac.json"  // console: tokens of forms
 	indexMAC  = "index-mac.json" // login, console: blind index of numbers, names of limits
 	number    = "number"         // dispatcher the private half; login, console the public one
 	wrap      = "wrap"           // auditor the private half; login, console the public one
@@ -49,7 +50,7 @@ func Make(dir string, services []string, newSeed func() (secret.String, error), 
 			return f, fmt.Errorf("making the key folder: %w", err)
 		}
 	}
-	for _, name := range []string{nonceMAC, indexMAC} {
+	for _, name := range []string{nonceMAC, formMAC, indexMAC} {
 		if err := f.once(name, newMAC); err != nil {
 			return f, err
 		}
@@ -162,8 +163,18 @@ func (f Folder) read(name string) (secret.String, error) { return secret.FromFil
 // NonceMAC is login's key for nonces and tickets.
 func (f Folder) NonceMAC() (tink.MAC, error) { return f.mac(nonceMAC) }
 
-// IndexMAC is the key of the blind index of numbers.
-func (f Folder) IndexMAC() (tink.MAC, error) { return f.mac(indexMAC) }
+// FormMAC is the console's key for the tokens of its forms.
+func (f Folder) FormMAC() (tink.MAC, error) { return f.mac(formMAC) }
+
+// People is what login and console close people's details with: public halves, and the key
+// of the blind index.
+func (f Folder) People() (p seal.People, err error) {
+	var errs [3]error
+	p.IndexMAC, errs[0] = f.mac(indexMAC)
+	p.Dispatcher, errs[1] = f.public(number)
+	p.Auditor, errs[2] = f.public(wrap)
+	return p, errors.Join(errs[:]...)
+}
 
 func (f Folder) mac(name string) (tink.MAC, error) {
 	s, err := f.read(name)
@@ -183,14 +194,8 @@ func (f Folder) mac(name string) (tink.MAC, error) {
 // NumberKey opens numbers: the dispatcher's.
 func (f Folder) NumberKey() (seal.PrivateKey, error) { return f.private(number) }
 
-// NumberPublicKey seals numbers to the dispatcher.
-func (f Folder) NumberPublicKey() (seal.PublicKey, error) { return f.public(number) }
-
 // WrapKey unwraps members' keys: the auditor's.
 func (f Folder) WrapKey() (seal.PrivateKey, error) { return f.private(wrap) }
-
-// WrapPublicKey wraps members' keys to the auditor.
-func (f Folder) WrapPublicKey() (seal.PublicKey, error) { return f.public(wrap) }
 
 func (f Folder) private(name string) (seal.PrivateKey, error) {
 	b, err := f.base64(name + private)

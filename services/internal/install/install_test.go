@@ -29,7 +29,7 @@ func TestKeysStayAsTheyWereMade(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "keys")
 	first := make(t, dir)
-	public, err := first.NumberPublicKey()
+	people, err := first.People()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestKeysStayAsTheyWereMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	member := uuid.New()
-	sealed, err := seal.SealNumber(public, number, member, 1)
+	sealed, err := seal.SealNumber(people.Dispatcher, number, member, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,12 +91,12 @@ func TestKeysMadeAtOnceAgree(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			key, err := f.NumberPublicKey()
+			people, err := f.People()
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			seen[i] = string(key.Bytes())
+			seen[i] = string(people.Dispatcher.Bytes())
 		})
 	}
 	wg.Wait()

@@ -23,6 +23,7 @@ var ErrCannotOpen = errors.New("the sealed value cannot be opened with this key 
 // The infos separate the purposes: a ciphertext of one never opens as another.
 var (
 	infoNumber  = []byte("latchkey/number/v1")
+	infoEmail   = []byte("latchkey/email/v1")
 	infoDetails = []byte("latchkey/details/v1")
 	infoEntry   = []byte("latchkey/entry/v1")
 	infoKey     = []byte("latchkey/member-key/v1")
@@ -92,19 +93,19 @@ func (PrivateKey) LogValue() slog.Value       { return slog.StringValue(redacted
 
 // SealNumber closes a phone number to the dispatcher, bound to its member and version.
 func SealNumber(to PublicKey, n phone.Number, member uuid.UUID, version int) ([]byte, error) {
-	return sealTo(to, infoNumber, numberAAD(member, version), []byte(n.E164()))
+	return sealTo(to, infoNumber, versionAAD(member, version), []byte(n.E164()))
 }
 
 // OpenNumber opens what SealNumber closed; ErrCannotOpen for another key, member or version.
 func OpenNumber(key PrivateKey, sealed []byte, member uuid.UUID, version int) (phone.Number, error) {
-	plain, err := open(key, infoNumber, numberAAD(member, version), sealed)
+	plain, err := open(key, infoNumber, versionAAD(member, version), sealed)
 	if err != nil {
 		return phone.Number{}, err
 	}
 	return phone.Stored(string(plain))
 }
 
-func numberAAD(member uuid.UUID, version int) []byte {
+func versionAAD(member uuid.UUID, version int) []byte {
 	return binary.BigEndian.AppendUint32(member[:], uint32(version))
 }
 

@@ -27,13 +27,11 @@ type Command struct {
 func (c *Command) Run(ctx context.Context) error {
 	return c.Service(ctx, bus.Login, c.Listen, c.Metrics, func(h *host.Host, keys install.Folder) (serve.Opened, error) {
 		nonces, err1 := keys.NonceMAC()
-		index, err2 := keys.IndexMAC()
-		numbers, err3 := keys.NumberPublicKey()
-		wrap, err4 := keys.WrapPublicKey()
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
+		people, err2 := keys.People()
+		if err := errors.Join(err1, err2); err != nil {
 			return serve.Opened{}, err
 		}
-		l, err := login.Open(h, login.Options{Origin: c.Origin, NonceMAC: nonces, IndexMAC: index, NumberKey: numbers, WrapKey: wrap, Digits: c.Digits, Proxies: c.Proxies})
+		l, err := login.Open(h, login.Options{Origin: c.Origin, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies})
 		if err != nil {
 			return serve.Opened{}, err
 		}
