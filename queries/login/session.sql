@@ -54,3 +54,8 @@ UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device
 -- Ends all of a member's registrations, and every session that stands on one.
 WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @member_id AND session.device_id IS NOT NULL AND session.ended_at IS NULL)
 UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.member_id = @member_id AND device.revoked_at IS NULL;
+
+-- name: ConsoleGrantInsert :exec
+-- Hands a signed-in person over to the console.
+INSERT INTO console_grant (code_digest, challenge, session_id, member_id, account_id)
+VALUES (@code_digest, @challenge, @session_id, @member_id, @account_id);

@@ -10,6 +10,31 @@ import (
 	"time"
 )
 
+const consoleGrantInsert = `-- name: ConsoleGrantInsert :exec
+INSERT INTO console_grant (code_digest, challenge, session_id, member_id, account_id)
+VALUES ($1, $2, $3, $4, $5)
+`
+
+type ConsoleGrantInsertParams struct {
+	CodeDigest []byte
+	Challenge  []byte
+	SessionID  [16]byte
+	MemberID   [16]byte
+	AccountID  [16]byte
+}
+
+// Hands a signed-in person over to the console.
+func (q *Queries) ConsoleGrantInsert(ctx context.Context, arg ConsoleGrantInsertParams) error {
+	_, err := q.db.Exec(ctx, consoleGrantInsert,
+		arg.CodeDigest,
+		arg.Challenge,
+		arg.SessionID,
+		arg.MemberID,
+		arg.AccountID,
+	)
+	return err
+}
+
 const deviceList = `-- name: DeviceList :many
 SELECT id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at
 FROM device WHERE member_id = $1 AND revoked_at IS NULL ORDER BY registered_at DESC LIMIT 200

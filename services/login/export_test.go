@@ -1,5 +1,7 @@
 package login
 
+import "context"
+
 // Routes lists the patterns of the public API.
 func (l *Login) Routes() (patterns []string) {
 	for _, r := range l.api() {
@@ -10,12 +12,17 @@ func (l *Login) Routes() (patterns []string) {
 
 // Occupy takes every slot of the password hashing, as many sign-ins at once would.
 func (l *Login) Occupy() (release func()) {
-	for range cap(l.passwords.slots) {
-		l.passwords.slots <- struct{}{}
+	var taken []func()
+	for range l.o.Hashing {
+		give, err := l.passwords.Slot(context.Background())
+		if err != nil {
+			panic(err) // only while others hash
+		}
+		taken = append(taken, give)
 	}
 	return func() {
-		for range cap(l.passwords.slots) {
-			<-l.passwords.slots
+		for _, give := range taken {
+			give()
 		}
 	}
 }

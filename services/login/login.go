@@ -29,6 +29,7 @@ import (
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/seal"
 )
@@ -105,7 +106,8 @@ type Login struct {
 	o         Options
 	q         *queries.Queries
 	nonces    *dpop.Nonces
-	passwords *passwords
+	passwords *password.Hasher
+	nobodys   string // the digest of nobody's password: for user IDs that do not exist
 	metrics   *metrics
 	softwares cached[map[string]software]
 	sealer    cached[*seal.EntrySealer]
@@ -130,13 +132,13 @@ func New(o Options) (*Login, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	l := &Login{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer), stopped: make(chan struct{})}
+	l := &Login{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer), passwords: password.New(o.Hashing, o.Registerer), stopped: make(chan struct{})}
 	l.nonces = dpop.NewNonces(o.NonceMAC, l.now)
 	var err error
 	if l.site, err = page.New(page.Options{Origin: o.Origin, FormCookie: formCookie, Tokens: l.nonces}); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
-	if l.passwords, err = newPasswords(o.Hashing, l.metrics.hashes); err != nil {
+	if l.nobodys, err = password.Nobodys(); err != nil {
 		return nil, err
 	}
 	if strings.HasPrefix(o.Origin, "https:") && len(o.Proxies) == 0 {

@@ -25,6 +25,7 @@ import (
 
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/dpop"
+	passwords "latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/storetest"
 	"latchkey.dev/services/internal/web"
@@ -556,5 +557,5 @@ func TestMemberPutIsIdempotentAndStaysInItsAccount(t *testing.T) {
 }
 
 func init() {
-	login.PasswordParams = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+	passwords.Params = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }

@@ -14,6 +14,7 @@ import (
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/device"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/store"
@@ -117,7 +118,7 @@ func (in memberRequest) check(country string) (n phone.Number, err error) {
 	if in.UserID != nil && (*in.UserID == "" || len(*in.UserID) > 128) {
 		return n, bad("A user ID has 1 to 128 characters.")
 	}
-	if in.Password != nil && (len(in.Password.Reveal()) < minPassword || len(in.Password.Reveal()) > maxPassword) {
+	if in.Password != nil && !password.Fits(*in.Password) {
 		return n, bad("A password has 12 to 256 characters.")
 	}
 	if in.Password != nil && in.UserID == nil {
@@ -216,7 +217,7 @@ func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, e eve
 	var digest string
 	if in.Password != nil {
 		var err error
-		if digest, err = l.passwords.hash(ctx, *in.Password); err != nil {
+		if digest, err = l.passwords.Hash(ctx, *in.Password); err != nil {
 			return err
 		}
 	}

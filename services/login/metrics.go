@@ -6,7 +6,6 @@ type metrics struct {
 	signIns *prometheus.CounterVec
 	waits   prometheus.Histogram
 	clock   prometheus.Gauge
-	hashes  prometheus.Counter
 }
 
 // outcomes is the closed set of the outcome label.
@@ -20,13 +19,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Time from a typed code to its verdict, as the person waits for it. Wake someone over 1 s.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2}}),
 		clock: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_login_clock_ahead_seconds",
 			Help: "How far this machine's clock is ahead of the database's. Sign-ins bear any difference; events are dated wrongly by it. Look after it over 1 s."}),
-		hashes: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_password_hashes_total",
-			Help: "Passwords hashed, to check one or to keep one: 19 MiB and some 20 ms of a core each. Give login more slots or cores when sign-ins are answered that it is busy."}),
 	}
 	for _, o := range outcomes {
 		m.signIns.WithLabelValues(originSignIn, o)
 		m.signIns.WithLabelValues(originDeviceCheck, o)
 	}
-	r.MustRegister(m.signIns, m.waits, m.clock, m.hashes)
+	r.MustRegister(m.signIns, m.waits, m.clock)
 	return m
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 )
@@ -119,7 +120,7 @@ func (v *visit) password(status int, alert string) error {
 		return err
 	}
 	base.Alert = alert
-	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: mustChange(*v.session), Least: minPassword})
+	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: mustChange(*v.session), Least: password.Min})
 }
 
 func (l *Login) passwordForm(v *visit) error {

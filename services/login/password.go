@@ -10,68 +10,25 @@ import (
 
 	"github.com/alexedwards/argon2id"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 )
 
-// PasswordParams are the argon2id parameters of new digests (RFC 9106 section 4, the
-// second recommendation made smaller as OWASP advises: 19 MiB, two passes, one lane).
-var PasswordParams = &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
-
 const (
-	maxPassword = 256 // bytes
-	minPassword = 12
 	// passwordWindow and its limits bound guessing: per member and per address.
 	passwordWindow  = 10 * time.Minute
 	memberFailures  = 10
 	addressFailures = 100
 )
 
-// passwords hashes in a bounded number of slots, each 19 MiB and a core for a while.
-type passwords struct {
-	slots  chan struct{}
-	hashes prometheus.Counter
-	dummy  string // compared with for user IDs that do not exist: the same cost
-}
-
-func newPasswords(n int, hashes prometheus.Counter) (*passwords, error) {
-	dummy, err := argon2id.CreateHash("nobody's password", PasswordParams)
-	if err != nil {
-		return nil, fmt.Errorf("preparing passwords: %w", err)
-	}
-	return &passwords{make(chan struct{}, n), hashes, dummy}, nil
-}
-
-func (p *passwords) slot(ctx context.Context) (release func(), err error) {
-	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	select {
-	case p.slots <- struct{}{}:
-		return func() { <-p.slots }, nil
-	case <-wait.Done():
-		return nil, web.NewProblem(http.StatusTooManyRequests, "busy", "Busy", "Too many people sign in at once. Try again in a moment.").After(2 * time.Second)
-	}
-}
-
-// Hash makes the digest of a new password, its parameters inside.
-func (p *passwords) hash(ctx context.Context, password secret.String) (string, error) {
-	release, err := p.slot(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	p.hashes.Inc()
-	return argon2id.CreateHash(password.Reveal(), PasswordParams)
-}
-
 // checkPassword returns the member whose password it is, and when that was known by the
 // database's clock. An unknown user ID costs and answers the same as a wrong password.
 func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest) (uuid.UUID, time.Time, error) {
-	if in.UserID == "" || len(in.UserID) > 128 || in.Password.Empty() || len(in.Password.Reveal()) > maxPassword {
+	if in.UserID == "" || len(in.UserID) > 128 || in.Password.Empty() || len(in.Password.Reveal()) > password.Max {
 		return uuid.Nil, time.Time{}, errBadCredentials
 	}
 	row, err := l.q.MemberForSignIn(ctx, in.UserID)
@@ -80,7 +37,7 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	}
 	known, digest := err == nil, row.Digest
 	if !known {
-		digest = l.passwords.dummy
+		digest = l.nobodys
 	}
 	// The limit is named by what was typed, so that it says nothing about who exists, in
 	// whatever case it was typed.
@@ -102,7 +59,7 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 		}
 		return uuid.Nil, time.Time{}, errBadCredentials
 	}
-	if *params != *PasswordParams {
+	if *params != *password.Params {
 		l.rehash(ctx, row, in.Password)
 	}
 	return row.ID, row.ReadAt, nil
@@ -125,11 +82,11 @@ func folded(userID string) string { return strings.ToLower(strings.ToUpper(userI
 // before it is compared and forgotten if it was right, so of many at once no more are
 // compared than the limit says; for the address only what was wrong is counted. The wait
 // for a hashing slot comes first: a busy server costs nobody a try.
-func (l *Login) compare(ctx context.Context, password secret.String, digest string, byMember limit, wrong ...limit) (bool, *argon2id.Params, error) {
+func (l *Login) compare(ctx context.Context, typed secret.String, digest string, byMember limit, wrong ...limit) (bool, *argon2id.Params, error) {
 	if err := l.within(ctx, append(wrong, byMember)...); err != nil {
 		return false, nil, err
 	}
-	release, err := l.passwords.slot(ctx)
+	release, err := l.passwords.Slot(ctx)
 	if err != nil {
 		return false, nil, err
 	}
@@ -144,8 +101,7 @@ func (l *Login) compare(ctx context.Context, password secret.String, digest stri
 	if n > byMember.most {
 		return false, nil, errThrottled
 	}
-	l.passwords.hashes.Inc()
-	ok, params, err := argon2id.CheckHash(password.Reveal(), digest)
+	ok, params, err := l.passwords.Check(typed, digest)
 	if err != nil {
 		return false, nil, err
 	}
@@ -194,8 +150,8 @@ func (l *Login) count(ctx context.Context, c limit) (int32, error) {
 }
 
 // rehash stores the password under today's parameters. It may fail: the next sign-in tries again.
-func (l *Login) rehash(ctx context.Context, row queries.MemberForSignInRow, password secret.String) {
-	digest, err := l.passwords.hash(ctx, password)
+func (l *Login) rehash(ctx context.Context, row queries.MemberForSignInRow, typed secret.String) {
+	digest, err := l.passwords.Hash(ctx, typed)
 	if err == nil {
 		err = l.q.PasswordRehash(ctx, queries.PasswordRehashParams{Digest: digest, MemberID: row.ID, OldDigest: row.Digest})
 	}
@@ -226,7 +182,7 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 // changePassword changes the own password, which the person must know: a session alone is
 // not enough. The person's other sessions end.
 func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, old, fresh secret.String) error {
-	if n := len(fresh.Reveal()); n < minPassword || n > maxPassword {
+	if !password.Fits(fresh) {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
 	}
 	if s.MustChange && fresh.Equal(old) {
@@ -244,7 +200,7 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 	if !ok {
 		return web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
 	}
-	digest, err := l.passwords.hash(ctx, fresh)
+	digest, err := l.passwords.Hash(ctx, fresh)
 	if err != nil {
 		return err
 	}

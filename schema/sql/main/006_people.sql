@@ -21,4 +21,64 @@ ALTER TABLE member
     ADD CONSTRAINT member_language CHECK (language IN ('en', 'fr', 'es', 'de')),
     ADD CONSTRAINT member_email_whole CHECK (
         (email_sealed IS NULL) = (email_details IS NULL) AND (email_sealed IS NULL) = (email_index IS NULL));
+-- Members are listed and searched by user ID; those without one come first.
+CREATE INDEX member_list ON member (account_id, (lower(coalesce(user_id, ''))) text_pattern_ops, id);
+CREATE INDEX member_without_number ON member (account_id, (lower(coalesce(user_id, ''))) text_pattern_ops, id) WHERE phone_sealed IS NULL;
+CREATE INDEX member_email_index ON member (email_index) WHERE email_index IS NOT NULL;
+CREATE INDEX member_phone_index ON member (phone_index) WHERE phone_index IS NOT NULL;
+CREATE INDEX device_member_id ON device (member_id) WHERE revoked_at IS NULL;
+
+-- client_assignment says which staff see which clients.
+CREATE TABLE client_assignment (
+    client_id uuid NOT NULL,
+    staff_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    assigned_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (client_id, staff_id)
+);
+CREATE INDEX client_assignment_staff_id ON client_assignment (staff_id);
+
+-- console_grant hands a person with a session of login over to the console, once.
+CREATE TABLE console_grant (
+    code_digest bytea PRIMARY KEY,
+    challenge bytea NOT NULL,       -- SHA-256 of what the browser's cookie of the console holds
+    session_id uuid NOT NULL,
+    member_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT console_grant_digests CHECK (length(code_digest) = 32 AND length(challenge) = 32)
+);
+CREATE INDEX console_grant_made_at ON console_grant (made_at);
+
+-- console_session is a browser at the console. It ends with the session of login that it came of.
+CREATE TABLE console_session (
+    token_digest bytea PRIMARY KEY,
+    id uuid NOT NULL,
+    session_id uuid NOT NULL,
+    member_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    CONSTRAINT console_session_digest CHECK (length(token_digest) = 32)
+);
+CREATE INDEX console_session_created_at ON console_session (created_at);
+CREATE INDEX session_id ON session (id);
+
+GRANT INSERT ON console_grant TO latchkey_login;
+GRANT SELECT, DELETE ON console_grant TO latchkey_console;
+GRANT SELECT, INSERT, UPDATE (seen_at, ended_at), DELETE ON console_session TO latchkey_console;
+-- whose session and key it is, and whether it lives
+GRANT SELECT (token_digest, id, member_id, account_id, device_id, amr, created_at, seen_at, ended_at), UPDATE (ended_at) ON session TO latchkey_console;
+GRANT SELECT (key_digest) ON api_key TO latchkey_console;
+-- people: sealed details are written and never read
+GRANT SELECT (id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, email_version, email_index,
+    language, locked_at, created_at, updated_at, deactivated_at, version) ON member TO latchkey_console;
+GRANT INSERT, UPDATE (role, user_id, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
+    email_sealed, email_details, email_version, email_index, language, locked_at, updated_at, deactivated_at, version) ON member TO latchkey_console;
+GRANT SELECT (member_id, changed_at, must_change_since), INSERT, UPDATE ON credential TO latchkey_console;
+GRANT SELECT, INSERT, DELETE ON client_assignment TO latchkey_console;
+GRANT SELECT, UPDATE (revoked_at, revoke_reason) ON device TO latchkey_console;
+GRANT SELECT, UPDATE (hour_count, day_count, consecutive) ON member_try TO latchkey_console;
+GRANT SELECT (scope, key_digest), DELETE ON limit_counter TO latchkey_console;
 RESET ROLE;
