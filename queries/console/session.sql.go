@@ -116,7 +116,7 @@ func (q *Queries) GrantTake(ctx context.Context, arg GrantTakeParams) (GrantTake
 const personByConsoleSession = `-- name: PersonByConsoleSession :one
 SELECT c.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL)::boolean AS must_change, (c.seen_at < now() - interval '1 minute')::boolean AS stale
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change, (c.seen_at < now() - interval '1 minute')::boolean AS stale
 FROM console_session c
 JOIN session s ON s.id = c.session_id AND s.ended_at IS NULL AND s.created_at > now() - interval '24 hours'
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
@@ -170,7 +170,7 @@ func (q *Queries) PersonByConsoleSession(ctx context.Context, tokenDigest []byte
 const personBySession = `-- name: PersonBySession :one
 SELECT s.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL)::boolean AS must_change
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
 JOIN account a ON a.id = s.account_id

@@ -240,7 +240,7 @@ func (q *Queries) SessionInsertUnrequired(ctx context.Context, arg SessionInsert
 
 const sessionRead = `-- name: SessionRead :one
 SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.created_at,
-    (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id,
+    (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL
@@ -261,6 +261,7 @@ type SessionReadRow struct {
 	CreatedAt  time.Time
 	Stale      bool
 	UserID     string
+	Role       string
 	MustChange bool
 }
 
@@ -279,6 +280,7 @@ func (q *Queries) SessionRead(ctx context.Context, tokenDigest []byte) (SessionR
 		&i.CreatedAt,
 		&i.Stale,
 		&i.UserID,
+		&i.Role,
 		&i.MustChange,
 	)
 	return i, err

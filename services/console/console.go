@@ -1,31 +1,33 @@
-// Package console is what owners, operators and their command line do to an
-// installation: accounts, keys of products, softwares. It never reads a credential's
+// Package console is what owners, administrators and operators do to an installation:
+// accounts and their options, people and their devices, keys of products, softwares. It has
+// pages and an API, and the command line works through it. It never reads a credential's
 // digest, a code's key or an open number.
 package console
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	queries "latchkey.dev/queries/console"
-	"latchkey.dev/services/device"
 	"latchkey.dev/services/event"
-	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/host"
-	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/password"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/store"
 )
 
@@ -35,101 +37,122 @@ type Bus interface {
 	Publish(e event.Event)
 }
 
+// Options configure a Console. Pool and Bus are required, the rest for what needs it.
+type Options struct {
+	Pool     *pgxpool.Pool // main database, as latchkey_console
+	KeysPool *pgxpool.Pool // key database, as latchkey_console: to make people
+	Bus      Bus
+	People   seal.People // closes what is kept of people
+
+	// Served says how browsers and programs reach it; nil for a command that serves nobody.
+	Served *Served
+
+	Hashing    int // password hashes at a time: 2 if zero
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // time.Now if nil
+}
+
+// Served is what pages and API need. All but Proxies is required.
+type Served struct {
+	Origin  string         // how browsers reach the console: "https://console.example"
+	Login   string         // how they reach login: "https://login.example"
+	FormMAC tink.MAC       // tokens of forms
+	Proxies []netip.Prefix // whose X-Forwarded-For counts
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	need(o.Pool != nil && o.Bus != nil, "a database and a bus are required")
+	if o.Served != nil {
+		for name, origin := range map[string]string{"its own origin": o.Served.Origin, "login's origin": o.Served.Login} {
+			u, err := url.Parse(origin)
+			need(err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http"), name+" must be as https://login.example, without a path")
+		}
+		need(o.Served.FormMAC != nil && !o.People.Missing() && o.KeysPool != nil, "the MAC keysets, the dispatcher's and the auditor's public keys and the key database are required")
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("console: %w", errors.Join(errs...))
+	}
+	if o.Hashing == 0 {
+		o.Hashing = 2
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
 // Console changes an installation. Every change is an event, in the same transaction.
 type Console struct {
-	pool *pgxpool.Pool
-	q    *queries.Queries
-	bus  Bus
+	o         Options
+	q         *queries.Queries
+	passwords *password.Hasher
+	site      *page.Site // nil where nobody is served
 }
 
-// New makes a Console on the main database, as latchkey_console.
-func New(pool *pgxpool.Pool, bus Bus) *Console { return &Console{pool, queries.New(pool), bus} }
-
-// Open makes a Console from what its host opened, and has the host publish again what the
-// bus missed of its events.
-func Open(h *host.Host) *Console {
-	c := New(h.Main, h.Line)
-	host.Journal(h, c.q.EventWindow, c.q.EventUnordered, c.q.EventRead)
-	return c
-}
-
-// ErrNotFound says that there is no such account or key.
-var ErrNotFound = errors.New("there is none with this id")
-
-// ErrKeyTaken says that a key chosen by the caller is in use already.
-var ErrKeyTaken = errors.New("this key is in use already")
-
-// Account is an account to be opened.
-type Account struct {
-	ID           uuid.UUID // a fresh one if zero
-	Kind         device.AccountKind
-	Name         string
-	Country      string // ISO 3166-1 alpha-2, for numbers written nationally
-	Contact      string // whom a person without a number is told to ask
-	TwoFactor    bool   // Pro: "Enable Two Factor Authentication"
-	Demographics bool
-}
-
-func (a Account) validate() error {
-	var errs []error
-	if !slices.Contains([]device.AccountKind{device.StandaloneMobile, device.Pro}, a.Kind) {
-		errs = append(errs, errors.New("kind: must be standalone_mobile or pro"))
+// New makes a Console. Nothing is opened yet.
+func New(o Options) (*Console, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
 	}
-	if !line(a.Name, 1, 100) {
-		errs = append(errs, errors.New("name: must have 1 to 100 characters, on one line"))
-	}
-	if len(a.Country) != 2 || strings.ToUpper(a.Country) != a.Country {
-		errs = append(errs, errors.New("country: must be two capital letters, as CA"))
-	}
-	if !line(a.Contact, 0, 100) {
-		errs = append(errs, errors.New("contact: must have at most 100 characters, on one line"))
-	}
-	return errors.Join(errs...)
-}
-
-// line reports whether text is one line of valid characters, of least to most of them.
-func line(text string, least, most int) bool {
-	n := utf8.RuneCountInString(text)
-	return utf8.ValidString(text) && n >= least && n <= most && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f })
-}
-
-// operator is who does what the command line does.
-const operator = "operator"
-
-// CreateAccount opens an account and returns its id.
-func (c *Console) CreateAccount(ctx context.Context, a Account) (uuid.UUID, error) {
-	if err := a.validate(); err != nil {
-		return uuid.Nil, err
-	}
-	if a.ID == uuid.Nil {
+	c := &Console{o: o, q: queries.New(o.Pool), passwords: password.New(o.Hashing, o.Registerer)}
+	if o.Served != nil {
 		var err error
-		if a.ID, err = uuid.NewV7(); err != nil {
-			return uuid.Nil, fmt.Errorf("opening an account: %w", err)
+		c.site, err = page.New(page.Options{Origin: o.Served.Origin, FormCookie: formCookie, Tokens: dpop.NewNonces(o.Served.FormMAC, o.Now), Next: o.Served.Login})
+		if err != nil {
+			return nil, fmt.Errorf("console: %w", err)
 		}
 	}
-	told := []event.Data{event.AccountCreated{Account: a.ID, Kind: string(a.Kind), By: operator}}
-	for option, on := range map[string]bool{"two_factor": a.TwoFactor, "demographics": a.Demographics} {
-		if on {
-			told = append(told, event.OptionChanged{Account: a.ID, Option: option, Before: "false", After: "true", By: operator})
-		}
-	}
-	err := c.change(ctx, a.ID, told, func(db *queries.Queries) error {
-		return db.AccountInsert(ctx, queries.AccountInsertParams{ID: a.ID, Kind: string(a.Kind), Name: a.Name, Country: a.Country, Contact: a.Contact,
-			TwoFactor: a.TwoFactor, Demographics: a.Demographics})
-	})
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("opening an account: %w", err)
-	}
-	return a.ID, nil
+	return c, nil
 }
 
-// AccountExists reports whether there is an account.
-func (c *Console) AccountExists(ctx context.Context, id uuid.UUID) (bool, error) {
-	exists, err := c.q.AccountExists(ctx, id)
+// Open makes a Console from what its host opened, and adds its parts to the host: upkeep, and
+// publishing again what the bus missed of its events. Pools, bus, logger and registerer of
+// the options are the host's.
+func Open(h *host.Host, o Options) (*Console, error) {
+	o.Pool, o.KeysPool, o.Bus, o.Logger, o.Registerer = h.Main, h.Keys, h.Line, h.Log, h.Registerer
+	c, err := New(o)
 	if err != nil {
-		return false, fmt.Errorf("looking for an account: %w", err)
+		return nil, err
 	}
-	return exists, nil
+	h.Part("upkeep", c.Run)
+	host.Journal(h, c.q.EventWindow, c.q.EventUnordered, c.q.EventRead)
+	return c, nil
+}
+
+// Run does the upkeep until ctx ends.
+func (c *Console) Run(ctx context.Context) error {
+	return run.NewLoop(run.LoopOptions{Name: "console upkeep", Every: time.Minute, Jitter: 10 * time.Second, Timeout: 10 * time.Second, Log: c.o.Logger, RunOnce: func(ctx context.Context) error {
+		return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx))
+	}}).Run(ctx)
+}
+
+// Ready reports whether the console can answer: its database does.
+func (c *Console) Ready(ctx context.Context) error {
+	if err := c.o.Pool.Ping(ctx); err != nil {
+		return fmt.Errorf("console is not ready: %w", err)
+	}
+	return nil
+}
+
+// Handler serves pages and API. The Console must have been told how it is Served.
+func (c *Console) Handler() http.Handler {
+	mux := http.NewServeMux()
+	c.routes(mux)
+	c.pages(mux)
+	return mux
 }
 
 // change makes one change with its events, in one transaction, and publishes them.
@@ -137,7 +160,7 @@ func (c *Console) change(ctx context.Context, account uuid.UUID, told []event.Da
 	var p queries.EventInsertParams
 	var events []event.Event
 	for _, d := range told {
-		e, err := event.New("console", account, time.Now(), d)
+		e, err := event.New("console", account, c.o.Now(), d)
 		if err != nil {
 			return err
 		}
@@ -145,7 +168,7 @@ func (c *Console) change(ctx context.Context, account uuid.UUID, told []event.Da
 		p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
 		p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
 	}
-	err := store.InTx(ctx, c.pool, func(tx pgx.Tx) error {
+	err := store.InTx(ctx, c.o.Pool, func(tx pgx.Tx) error {
 		db := c.q.WithTx(tx)
 		if err := do(db); err != nil {
 			return err
@@ -156,102 +179,7 @@ func (c *Console) change(ctx context.Context, account uuid.UUID, told []event.Da
 		return err
 	}
 	for _, e := range events {
-		c.bus.Publish(e)
+		c.o.Bus.Publish(e)
 	}
 	return nil
-}
-
-// Accounts returns up to 1,000 accounts in the order of their names, after one of them.
-func (c *Console) Accounts(ctx context.Context, afterName string, after uuid.UUID) ([]queries.AccountListRow, error) {
-	rows, err := c.q.AccountList(ctx, queries.AccountListParams{AfterName: afterName, AfterID: after, Most: 1000})
-	if err != nil {
-		return nil, fmt.Errorf("reading the accounts: %w", err)
-	}
-	return rows, nil
-}
-
-// CreateKey gives a product a key to act for an account. The key is shown this once; its
-// digest is kept. made is the key where the caller has chosen one, else empty.
-func (c *Console) CreateKey(ctx context.Context, account uuid.UUID, name string, made secret.String) (id uuid.UUID, key secret.String, err error) {
-	if !line(name, 1, 100) {
-		return id, key, errors.New("name: must have 1 to 100 characters, on one line")
-	}
-	exists, err := c.AccountExists(ctx, account)
-	if err != nil {
-		return id, key, err
-	}
-	if !exists {
-		return id, key, fmt.Errorf("account %s: %w", account, ErrNotFound)
-	}
-	if id, err = uuid.NewV7(); err != nil {
-		return id, key, fmt.Errorf("making a key: %w", err)
-	}
-	if key = made; key.Empty() {
-		b := make([]byte, 32)
-		rand.Read(b)
-		key = secret.New(base64.RawURLEncoding.EncodeToString(b))
-	}
-	digest := sha256.Sum256([]byte(key.Reveal()))
-	err = c.change(ctx, account, []event.Data{event.KeyCreated{Account: account, Key: id, By: operator}}, func(db *queries.Queries) error {
-		return db.APIKeyInsert(ctx, queries.APIKeyInsertParams{ID: id, AccountID: account, Name: name, KeyDigest: digest[:]})
-	})
-	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "api_key_digest_key" {
-		return id, key, ErrKeyTaken
-	}
-	if err != nil {
-		return id, key, fmt.Errorf("making a key: %w", err)
-	}
-	return id, key, nil
-}
-
-// Keys returns the keys of an account, revoked ones too, without their digests.
-func (c *Console) Keys(ctx context.Context, account uuid.UUID) ([]queries.APIKeyListRow, error) {
-	rows, err := c.q.APIKeyList(ctx, account)
-	if err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
-	}
-	return rows, nil
-}
-
-// RevokeKey ends a key: within a second no service takes it any more.
-func (c *Console) RevokeKey(ctx context.Context, account, id uuid.UUID) error {
-	err := c.change(ctx, account, []event.Data{event.KeyRevoked{Account: account, Key: id, By: operator}}, func(db *queries.Queries) error {
-		of, err := db.APIKeyRevoke(ctx, id)
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && uuid.UUID(of) != account {
-			return ErrNotFound
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("revoking key %s: %w", id, err)
-	}
-	return nil
-}
-
-// SetSoftwares makes the softwares of the configuration known. Those of an earlier
-// configuration stay: registrations may still name them.
-func (c *Console) SetSoftwares(ctx context.Context, all []config.Software) error {
-	return store.InTx(ctx, c.pool, func(tx pgx.Tx) error {
-		db := c.q.WithTx(tx)
-		for _, s := range all {
-			addresses := s.Addresses
-			if addresses == nil {
-				addresses = []string{}
-			}
-			err := db.SoftwareUpsert(ctx, queries.SoftwareUpsertParams{ID: s.ID, Kind: s.Kind, Name: s.Name, AutofillHost: s.AutofillHost, AppHash: s.AppHash, Addresses: addresses})
-			if err != nil {
-				return fmt.Errorf("writing software %s: %w", s.ID, err)
-			}
-		}
-		return nil
-	})
-}
-
-// Softwares returns what people of this installation sign in to.
-func (c *Console) Softwares(ctx context.Context) ([]queries.Software, error) {
-	rows, err := c.q.SoftwareList(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading the softwares: %w", err)
-	}
-	return rows, nil
 }

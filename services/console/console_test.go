@@ -39,10 +39,19 @@ func (b *told) types() (all []string) {
 	return all
 }
 
+func open(t *testing.T, db *storetest.DB, bus console.Bus) *console.Console {
+	t.Helper()
+	c, err := console.New(console.Options{Pool: db.Pool(t, "console"), Bus: bus})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestAnAccountAndItsKeys(t *testing.T) {
 	t.Parallel()
 	db, bus := storetest.New(t), &told{}
-	c := console.New(db.Pool(t, "console"), bus)
+	c := open(t, db, bus)
 	id, err := c.CreateAccount(t.Context(), console.Account{Kind: device.Pro, Name: "Maple", Country: "CA", TwoFactor: true})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +102,7 @@ func TestAnAccountAndItsKeys(t *testing.T) {
 func TestBadAccountsAreRefused(t *testing.T) {
 	t.Parallel()
 	db, bus := storetest.New(t), &told{}
-	c := console.New(db.Pool(t, "console"), bus)
+	c := open(t, db, bus)
 	for name, bad := range map[string]console.Account{
 		"kind": {Kind: "trial", Name: "x", Country: "CA"}, "name": {Kind: device.Pro, Country: "CA"}, "country": {Kind: device.Pro, Name: "x", Country: "ca"},
 		"contact": {Kind: device.Pro, Name: "x", Country: "CA", Contact: "a\nb"},
@@ -112,7 +121,7 @@ func TestBadAccountsAreRefused(t *testing.T) {
 
 func TestSoftwaresFollowTheConfiguration(t *testing.T) {
 	t.Parallel()
-	c := console.New(storetest.New(t).Pool(t, "console"), &told{})
+	c := open(t, storetest.New(t), &told{})
 	set := func(all ...config.Software) {
 		t.Helper()
 		if err := c.SetSoftwares(t.Context(), all); err != nil {

@@ -62,6 +62,32 @@ func (s signs) enter(tab *browsertest.Tab, n int) {
 	tab.Sees("This browser is now registered")
 }
 
+// An owner comes to the console by the sign-in of login, and back to it by leaving.
+func atConsole(w *world, tab *browsertest.Tab) {
+	olga := w.signs("olga", "+16045550188")
+	w.exec("UPDATE member SET role = 'owner' WHERE user_id = 'olga'")
+	tab.Open(w.console + "/")
+	tab.Sees("Sign in to Maple")
+	tab.Fill("#user_id", olga.userID)
+	tab.Fill("#password", password+"\r")
+	tab.Sees("Check your phone")
+	tab.Fill("#code", w.first.code(w.t, olga.number, 1)+"\r")
+	tab.Sees("Staff", "olga", "CA … 88")
+	tab.Arrives(w.console + "/staff")
+	tab.Look(screenshots, "console-staff")
+	tab.Fill("#search", "OLG\r")
+	tab.Sees("olga")
+	tab.Fill("#search", "nobody\r")
+	tab.Sees("Nobody's user ID begins so.")
+	signOut := tab.Another()
+	signOut.Open(w.console + "/enter?code=stolen")
+	signOut.Sees("This way in was used before, or took too long.")
+	tab.Click("header button")
+	tab.Sees("You are in", "olga")
+	tab.Open(w.console + "/staff") // login's session stays
+	tab.Sees("Staff", "olga")
+}
+
 func signOut(tab *browsertest.Tab) {
 	tab.Click("header button")
 	tab.Sees("You are signed out.")
@@ -92,6 +118,7 @@ func TestPagesInABrowser(t *testing.T) {
 	for name, test := range map[string]func(*world, *browsertest.Tab){
 		"a whole life": life, "two people share a browser": shared, "without script": scriptless, "a request that runs out": runsOut,
 		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless, "a phone that reads the text": phone,
+		"the console": atConsole,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

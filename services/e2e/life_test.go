@@ -23,6 +23,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/console"
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/bustest"
@@ -104,7 +105,7 @@ func (p *phones) count() (n int) {
 // world is a whole Latchkey and what is around it.
 type world struct {
 	t             *testing.T
-	url           string
+	url, console  string // origins
 	db            *storetest.DB
 	bus           *bustest.Bus
 	owner         *pgxpool.Pool
@@ -134,14 +135,18 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	w := &world{t: t, db: db, bus: nats, owner: db.Owner(t), first: newPhones(), second: newPhones(), apiKey: rand.Text()}
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	w.url = "http://" + l.Addr().String()
+	pages := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	w.console = "http://" + pages.Addr().String()
 	account, digest := uuid.New(), sha256.Sum256([]byte(w.apiKey))
 	w.exec("INSERT INTO account (id, kind, name, country) VALUES ($1, 'standalone_mobile', 'Clinic', 'CA')", account)
 	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
 	numbers := must(seal.GenerateKey())(t)
-	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l,
-		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), People: seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: must(seal.GenerateKey())(t).Public()}},
+	people := seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: must(seal.GenerateKey())(t).Public()}
+	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l, Pages: pages,
+		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), Console: w.console, People: people},
 		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
+		Console:    console.Options{People: people, Served: &console.Served{Origin: w.console, Login: w.url, FormMAC: newMAC(t)}},
 		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)
 	k := must(up.New(t.Context(), o))(t)

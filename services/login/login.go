@@ -53,6 +53,7 @@ type Options struct {
 	NonceMAC tink.MAC    // nonces and tickets
 	People   seal.People // closes what is kept of people
 
+	Console string         // origin of the console, "" where there is none
 	Valid   time.Duration  // of a code: 5 min if zero, 10 min at most
 	Digits  int            // of a code: code.Digits if zero
 	Hashing int            // password hashes at a time: 2 if zero
@@ -135,7 +136,7 @@ func New(o Options) (*Login, error) {
 	l := &Login{o: o, q: queries.New(o.Pool), metrics: newMetrics(o.Registerer), passwords: password.New(o.Hashing, o.Registerer), stopped: make(chan struct{})}
 	l.nonces = dpop.NewNonces(o.NonceMAC, l.now)
 	var err error
-	if l.site, err = page.New(page.Options{Origin: o.Origin, FormCookie: formCookie, Tokens: l.nonces}); err != nil {
+	if l.site, err = page.New(page.Options{Origin: o.Origin, FormCookie: formCookie, Tokens: l.nonces, Next: o.Console}); err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	if l.nobodys, err = password.Nobodys(); err != nil {

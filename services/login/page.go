@@ -51,6 +51,7 @@ func (l *Login) pages(mux *http.ServeMux) {
 	serve("POST /password", l.signedIn(l.passwordForm))
 	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))
 	serve("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
+	serve("GET /console", l.consolePage)
 	serve("POST /sign-out", l.signOutForm)
 	serve("GET /signed-out", l.signedOutPage)
 	serve("GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }) // w3c.github.io/webappsec-change-password-url

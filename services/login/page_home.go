@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
@@ -18,8 +20,9 @@ import (
 type homeView struct {
 	view
 	UserID     string
-	Registered bool // this browser
-	Bearer     bool // and by its cookie alone
+	Console    string // where the console is, "" for who has nothing to do there
+	Registered bool   // this browser
+	Bearer     bool   // and by its cookie alone
 	Devices    []deviceView
 }
 
@@ -36,6 +39,10 @@ type deviceView struct {
 
 // homePage tells who is in that they are, and shows their devices.
 func (l *Login) homePage(v *visit) error {
+	if challenge := page.Cookie(v.r, consoleCookie); challenge != "" {
+		v.setCookie(consoleCookie, "", 0)
+		return v.to("/console?challenge=" + url.QueryEscape(challenge))
+	}
 	devices, err := l.devices(v.r.Context(), *v.session)
 	if err != nil {
 		return err
@@ -51,6 +58,9 @@ func (l *Login) homePage(v *visit) error {
 	base.Service = cmp.Or(softwares[v.session.SoftwareID].Name, base.Service)
 	base.Notice = told[v.r.URL.Query().Get("told")]
 	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil}
+	if device.Role(v.session.Role) != device.Client {
+		data.Console = l.o.Console
+	}
 	for _, d := range devices {
 		data.Bearer = data.Bearer || d.Current && d.Kind == "bearer"
 		data.Devices = append(data.Devices, deviceView{ID: d.ID, Name: d.Name, Looks: looksOf(d.Facets), Software: cmp.Or(softwares[d.Software].Name, d.Software),

@@ -31,6 +31,7 @@ type Options struct {
 	Seed             func(service string) secret.String // a service's key to the bus
 
 	Public net.Listener // the public API and pages, and the providers' receipts under /receipts/
+	Pages  net.Listener // the console's API and pages; none are served if nil
 
 	// Without names services that run in processes of their own: dispatcher, verifier, auditor.
 	Without []string
@@ -40,6 +41,7 @@ type Options struct {
 	Dispatcher dispatcher.Options
 	Verifier   verifier.Options
 	Auditor    auditor.Options
+	Console    console.Options
 
 	Registry *prometheus.Registry // of all services; one of its own if nil
 	Logger   *slog.Logger
@@ -93,7 +95,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var errs [4]error
+	var errs [5]error
 	k.Login, errs[0] = login.Open(forLogin, o.Login)
 	k.ready = append(k.ready, k.Login.Ready)
 	if forDispatcher != nil {
@@ -108,16 +110,21 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 		k.Auditor, errs[3] = auditor.Open(forAuditor, o.Auditor)
 		k.ready = append(k.ready, k.Auditor.Ready)
 	}
+	if k.Console, errs[4] = console.Open(forConsole, o.Console); k.Console != nil {
+		k.ready = append(k.ready, k.Console.Ready)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	k.Console = console.Open(forConsole)
 	public := http.NewServeMux()
 	public.Handle("/", k.Login.Handler())
 	if k.Dispatcher != nil {
 		public.Handle("/receipts/", k.Dispatcher.Handler())
 	}
 	k.parts = append(k.parts, run.Component{Name: "public server", Run: (&web.Server{Name: "public", Listener: o.Public, Handler: public, Logger: o.Logger}).Run})
+	if o.Pages != nil {
+		k.parts = append(k.parts, run.Component{Name: "console server", Run: (&web.Server{Name: "console", Listener: o.Pages, Handler: k.Console.Handler(), Logger: o.Logger}).Run})
+	}
 	return k, nil
 }
 

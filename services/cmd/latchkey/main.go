@@ -4,6 +4,7 @@ package main
 
 import (
 	"latchkey.dev/services/cmd/internal/auditor"
+	"latchkey.dev/services/cmd/internal/console"
 	"latchkey.dev/services/cmd/internal/dispatcher"
 	"latchkey.dev/services/cmd/internal/login"
 	"latchkey.dev/services/cmd/internal/serve"
@@ -15,6 +16,7 @@ type commands struct {
 	Up upCommand `cmd:"" help:"Run everything on this machine: a private PostgreSQL, an embedded bus, all services, simulated carriers."`
 
 	Login      login.Command      `cmd:"" help:"Run the login service." group:"One service alone"`
+	Console    console.Command    `cmd:"" help:"Run the console service." group:"One service alone"`
 	Dispatcher dispatcher.Command `cmd:"" help:"Run the dispatcher service." group:"One service alone"`
 	Verifier   verifier.Command   `cmd:"" help:"Run the verifier service." group:"One service alone"`
 	Auditor    auditor.Command    `cmd:"" help:"Run the auditor service." group:"One service alone"`

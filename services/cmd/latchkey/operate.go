@@ -44,7 +44,11 @@ func withConsole(ctx context.Context, c serve.Common, do func(*operating) error)
 		return err
 	}
 	defer h.Close()
-	if err := do(&operating{console.New(h.Main, h.Line), h}); err != nil {
+	console, err := console.New(console.Options{Pool: h.Main, Bus: h.Line})
+	if err != nil {
+		return err
+	}
+	if err := do(&operating{console, h}); err != nil {
 		return err
 	}
 	h.Line.Drain(ctx, 2*time.Second)

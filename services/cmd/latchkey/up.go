@@ -24,14 +24,16 @@ import (
 type upCommand struct {
 	serve.Common
 	Database
-	Listen  string         `help:"Address of the sign-in pages and the public API." env:"LATCHKEY_LISTEN" default:"127.0.0.1:8080"`
-	Phones  string         `name:"phones-listen" help:"Address of the phone page and the simulated carriers." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
-	Metrics string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_METRICS_LISTEN" default:"127.0.0.1:8083"`
-	Origin  string         `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
-	Proxies []netip.Prefix `help:"Networks of the proxies before it, whose X-Forwarded-For says who asks." env:"LATCHKEY_PROXIES"`
-	Config  string         `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
-	Digits  int            `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
-	Profile string         `name:"profile-listen" help:"Address of Go's profiles, which tell where time and memory go; none if not given." env:"LATCHKEY_PROFILE_LISTEN"`
+	Listen        string         `help:"Address of the sign-in pages and the public API." env:"LATCHKEY_LISTEN" default:"127.0.0.1:8080"`
+	Console       string         `name:"console-listen" help:"Address of the console." env:"LATCHKEY_CONSOLE_LISTEN" default:"127.0.0.1:8081"`
+	Phones        string         `name:"phones-listen" help:"Address of the phone page and the simulated carriers." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
+	Metrics       string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_METRICS_LISTEN" default:"127.0.0.1:8083"`
+	Origin        string         `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
+	ConsoleOrigin string         `help:"How browsers reach the console, if not by the address itself." env:"LATCHKEY_CONSOLE_ORIGIN"`
+	Proxies       []netip.Prefix `help:"Networks of the proxies before it, whose X-Forwarded-For says who asks." env:"LATCHKEY_PROXIES"`
+	Config        string         `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
+	Digits        int            `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
+	Profile       string         `name:"profile-listen" help:"Address of Go's profiles, which tell where time and memory go; none if not given." env:"LATCHKEY_PROFILE_LISTEN"`
 
 	Without []string `help:"What runs in a process of its own beside this one: ${enum}." env:"LATCHKEY_WITHOUT" enum:"bus,dispatcher,verifier,auditor"`
 }
@@ -45,8 +47,8 @@ func (c *upCommand) Run(ctx context.Context) error {
 		return err
 	}
 	parts := []run.Component{{Name: "latchkey", Run: func(ctx context.Context) error {
-		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Phones: c.Phones, Metrics: c.Metrics,
-			Origin: c.Origin, Proxies: c.Proxies, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
+		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Console: c.Console, Phones: c.Phones, Metrics: c.Metrics,
+			Origin: c.Origin, ConsoleOrigin: c.ConsoleOrigin, Proxies: c.Proxies, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
 	}}}
 	if c.Profile != "" {
 		l, err := net.Listen("tcp", c.Profile)

@@ -23,9 +23,9 @@ import (
 
 // place is an installation of somebody who has just cloned the project.
 type place struct {
-	t                       *testing.T
-	bin, data               string
-	public, phones, metrics string // addresses
+	t                                *testing.T
+	bin, data                        string
+	public, console, phones, metrics string // addresses
 }
 
 func newPlace(t *testing.T) *place {
@@ -38,7 +38,7 @@ func newPlace(t *testing.T) *place {
 	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL's own user passes through
 		t.Fatal(err)
 	}
-	p := &place{t: t, bin: filepath.Join(dir, ".tools"), data: filepath.Join(dir, "data"), public: free(t), phones: free(t), metrics: free(t)}
+	p := &place{t: t, bin: filepath.Join(dir, ".tools"), data: filepath.Join(dir, "data"), public: free(t), console: free(t), phones: free(t), metrics: free(t)}
 	for _, command := range []string{"cmd/latchkey", "example"} {
 		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(p.bin, filepath.Base(command)), "latchkey.dev/services/"+command).CombinedOutput()
 		if err != nil {
@@ -117,7 +117,7 @@ func (p *place) start(ready, program string, env []string, args ...string) (stop
 func (p *place) up() (stop func() string) {
 	p.t.Helper()
 	return p.start("http://"+p.metrics+"/readyz", "latchkey", []string{"LATCHKEY_DATA=" + p.data, "LATCHKEY_LISTEN=" + p.public,
-		"LATCHKEY_PHONES_LISTEN=" + p.phones, "LATCHKEY_METRICS_LISTEN=" + p.metrics}, "up")
+		"LATCHKEY_CONSOLE_LISTEN=" + p.console, "LATCHKEY_PHONES_LISTEN=" + p.phones, "LATCHKEY_METRICS_LISTEN=" + p.metrics}, "up")
 }
 
 // readme returns README's blocks of shell commands, with this place's addresses.
@@ -128,7 +128,7 @@ func (p *place) readme() (blocks []string) {
 		p.t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
-		blocks = append(blocks, strings.NewReplacer("127.0.0.1:8080", p.public, "127.0.0.1:8082", p.phones, "127.0.0.1:8083", p.metrics).Replace(m[1]))
+		blocks = append(blocks, strings.NewReplacer("127.0.0.1:8080", p.public, "127.0.0.1:8081", p.console, "127.0.0.1:8082", p.phones, "127.0.0.1:8083", p.metrics).Replace(m[1]))
 	}
 	return blocks
 }

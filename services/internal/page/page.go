@@ -19,15 +19,16 @@ import (
 	"latchkey.dev/services/internal/web"
 )
 
-// Policy lets a page load from its own site alone and send to it alone, and nothing inline.
-const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
-	"frame-ancestors 'none'; base-uri 'none'"
+// policy lets a page load from its own site alone and send to it alone, and nothing inline.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
-// Options configure a Site. All are required.
+// Options configure a Site. All but Next are required.
 type Options struct {
 	Origin     string       // how browsers reach it: "https://login.example"
 	FormCookie string       // name of the cookie that binds forms to the browser that got them
 	Tokens     *dpop.Nonces // signs the tokens of forms
+	Next       string       // origin of the other site that our forms may lead to; "" for none
 }
 
 // Site is what the pages of one service share.
@@ -48,7 +49,7 @@ func New(o Options) (*Site, error) {
 // Headers sets the headers of every answer that a browser shows.
 func (s *Site) Headers(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", Policy)
+	h.Set("Content-Security-Policy", strings.TrimSpace(policy+" "+s.o.Next))
 	h.Set("Permissions-Policy", "otp-credentials=(self), camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer our own forms would come from the origin "null"
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -32,16 +32,18 @@ import (
 	"latchkey.dev/services/up"
 )
 
-// Options say where it lives. All are required but DatabaseURL, Origin, Proxies, Config and Digits.
+// Options say where it lives. All are required but DatabaseURL, the origins, Proxies, Config and Digits.
 type Options struct {
 	Data        string        // folder of everything that is kept
 	DatabaseURL secret.String // of an administrator of a PostgreSQL that runs; a private one is started if empty
 	Config      string        // file of softwares and providers; <Data>/latchkey.yaml if empty, and none if that is absent
 
-	Public, Phones, Metrics string         // addresses to listen on, as 127.0.0.1:8080
-	Origin                  string         // how browsers reach Public; http://<Public> if empty
-	Proxies                 []netip.Prefix // that are before Public: their X-Forwarded-For says who asks
-	Digits                  int            // of a code: six if zero
+	Public, Console, Phones, Metrics string // addresses to listen on, as 127.0.0.1:8080
+
+	Origin        string         // how browsers reach Public; http://<Public> if empty
+	ConsoleOrigin string         // how they reach Console; http://<Console> if empty
+	Proxies       []netip.Prefix // that are before both: their X-Forwarded-For says who asks
+	Digits        int            // of a code: six if zero
 
 	// Without names what runs in processes of its own beside this one: Bus, dispatcher, verifier, auditor.
 	Without []string
@@ -101,13 +103,13 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // listeners are opened before anything is started: a port that is taken is told at once.
-type listeners struct{ public, phones, metrics net.Listener }
+type listeners struct{ public, console, phones, metrics net.Listener }
 
 func (l *Local) listen() (ls listeners, err error) {
 	for _, a := range []struct {
 		address, name string
 		into          *net.Listener
-	}{{l.o.Public, "LISTEN", &ls.public}, {l.o.Phones, "PHONES_LISTEN", &ls.phones}, {l.o.Metrics, "METRICS_LISTEN", &ls.metrics}} {
+	}{{l.o.Public, "LISTEN", &ls.public}, {l.o.Console, "CONSOLE_LISTEN", &ls.console}, {l.o.Phones, "PHONES_LISTEN", &ls.phones}, {l.o.Metrics, "METRICS_LISTEN", &ls.metrics}} {
 		*a.into, err = net.Listen("tcp", a.address)
 		if err != nil {
 			return ls, fmt.Errorf("%s cannot be listened on, perhaps since another Latchkey runs: stop it, or set LATCHKEY_%s to another address (%w)", a.address, a.name, err)
@@ -118,6 +120,9 @@ func (l *Local) listen() (ls listeners, err error) {
 	l.url = "http://" + ls.public.Addr().String()
 	if l.o.Origin == "" {
 		l.o.Origin = l.url
+	}
+	if l.o.ConsoleOrigin == "" {
+		l.o.ConsoleOrigin = "http://" + ls.console.Addr().String()
 	}
 	return ls, nil
 }
@@ -163,12 +168,12 @@ func lock(data string) (unlock func(), err error) {
 
 // startServices opens all services on what was started.
 func (l *Local) startServices(ctx context.Context, ls listeners) error {
-	o, err := Services(l.keys, l.config, l.o.Origin, l.o.Digits)
+	o, err := Services(l.keys, l.config, Origins{l.o.Origin, l.o.ConsoleOrigin}, l.o.Digits)
 	if err != nil {
 		return err
 	}
-	o.Login.Proxies = l.o.Proxies
-	o.Public, o.Registry, o.Logger, o.Without = ls.public, obs.NewRegistry(), l.o.Logger, l.o.Without
+	o.Login.Proxies, o.Console.Served.Proxies = l.o.Proxies, l.o.Proxies
+	o.Public, o.Pages, o.Registry, o.Logger, o.Without = ls.public, ls.console, obs.NewRegistry(), l.o.Logger, l.o.Without
 	if l.bus != nil {
 		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
 			Help: "How often the embedded bus syncs its store to disk: what a power failure may take of the stream's tail."},

@@ -156,6 +156,7 @@ func (l *Local) tell(took time.Duration) {
 	w := l.o.Out
 	fmt.Fprintf(w, "\nLatchkey runs (started in %.1f s). Ctrl-C stops it; what it keeps lies in %s.\n\n", took.Seconds(), l.o.Data)
 	fmt.Fprintf(w, "  sign in      %s/\n", l.o.Origin)
+	fmt.Fprintf(w, "  console      %s/   for owners and administrators: people, devices, options\n", l.o.ConsoleOrigin)
 	fmt.Fprintf(w, "  phones       http://%s/   every text arrives here; the carriers are switched here\n", l.o.Phones)
 	fmt.Fprintf(w, "  metrics      http://%s/metrics\n\n", l.o.Metrics)
 	if l.real() {

@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 
+	"latchkey.dev/services/console"
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/install"
@@ -13,12 +14,15 @@ import (
 	"latchkey.dev/services/verifier"
 )
 
+// Origins are how browsers reach what they look at, as "https://login.example".
+type Origins struct{ Login, Console string }
+
 // Services returns the options of all services of an installation, from its key folder
 // and its configuration. Listener, registry and logger are the caller's to set.
-func Services(keys install.Folder, c config.File, origin string, digits int) (up.Options, error) {
+func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Options, error) {
 	var errs []error
 	o := up.Options{
-		Login:      login.Options{Origin: origin, Digits: digits},
+		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits},
 		Dispatcher: dispatcher.Options{Digits: digits},
 		Verifier:   verifier.Options{Digits: digits},
 	}
@@ -47,6 +51,10 @@ func Services(keys install.Folder, c config.File, origin string, digits int) (up
 	o.Login.NonceMAC, err = keys.NonceMAC()
 	read(err)
 	o.Login.People, err = keys.People()
+	read(err)
+	o.Console.People = o.Login.People
+	o.Console.Served = &console.Served{Origin: at.Console, Login: at.Login}
+	o.Console.Served.FormMAC, err = keys.FormMAC()
 	read(err)
 	o.Dispatcher.NumberKey, err = keys.NumberKey()
 	read(err)

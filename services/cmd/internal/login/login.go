@@ -18,6 +18,7 @@ type Command struct {
 	serve.Common
 	Listen  string         `help:"Address of the public API and pages." env:"LATCHKEY_LOGIN_LISTEN" default:"127.0.0.1:8080"`
 	Origin  string         `help:"How browsers reach it, as https://login.example." env:"LATCHKEY_LOGIN_ORIGIN" required:""`
+	Console string         `help:"How browsers reach the console, as https://console.example; none if not given." env:"LATCHKEY_CONSOLE_ORIGIN"`
 	Metrics string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_LOGIN_METRICS_LISTEN" default:"127.0.0.1:0"`
 	Digits  int            `help:"Digits of a code, 6 to 8; the same for all services." env:"LATCHKEY_DIGITS" default:"6"`
 	Proxies []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For counts." env:"LATCHKEY_LOGIN_PROXIES"`
@@ -31,7 +32,7 @@ func (c *Command) Run(ctx context.Context) error {
 		if err := errors.Join(err1, err2); err != nil {
 			return serve.Opened{}, err
 		}
-		l, err := login.Open(h, login.Options{Origin: c.Origin, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies})
+		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies})
 		if err != nil {
 			return serve.Opened{}, err
 		}

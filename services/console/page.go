@@ -1,0 +1,174 @@
+package console
+
+import (
+	"embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"latchkey.dev/services/access"
+	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/web"
+)
+
+// The cookies of the console, of its own names: a port does not part cookies.
+const (
+	sessionCookie = "__Host-latchkey-console"
+	formCookie    = "__Host-latchkey-console-form"
+	enterCookie   = "__Host-latchkey-console-enter" // binds a sign-in on its way to the browser that began it
+)
+
+// The pages and what they load.
+//
+//go:embed pages
+var pageFiles embed.FS
+
+var pageTemplates = parsePages("staff", "self", "problem")
+
+func parsePages(names ...string) map[string]*template.Template {
+	all := make(map[string]*template.Template, len(names))
+	for _, n := range names {
+		all[n] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+n+".html"))
+	}
+	return all
+}
+
+// visit is one request for a page by somebody who is signed in.
+type visit struct {
+	c     *Console
+	w     http.ResponseWriter
+	r     *http.Request
+	token string // of the session
+	who   person
+	form  page.Form
+}
+
+// pages routes what people look at.
+func (c *Console) pages(mux *http.ServeMux) {
+	serve := func(pattern string, serve func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, web.Handler{Logger: c.o.Logger, Refuse: c.problemPage, Serve: func(w http.ResponseWriter, r *http.Request) error {
+			c.site.Headers(w)
+			return serve(w, r)
+		}})
+	}
+	for _, p := range c.signedIn() {
+		serve(p.pattern, func(w http.ResponseWriter, r *http.Request) error {
+			v, err := c.visit(w, r, p.upload)
+			if errors.Is(err, errNoSession) && r.Method == http.MethodGet {
+				return c.begin(w)
+			}
+			if err != nil {
+				return err
+			}
+			return p.serve(v)
+		})
+	}
+	serve("GET /enter", c.enter)
+	c.site.Common(mux)
+	mux.Handle("GET /console.css", c.site.Asset(pageFiles, "pages/console.css"))
+	serve("/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
+}
+
+// pageRoute is a page, or a form of one, for who is signed in.
+type pageRoute struct {
+	pattern string
+	serve   func(*visit) error
+	upload  int64 // most bytes of a file that may come with the form
+}
+
+// signedIn lists the pages.
+func (c *Console) signedIn() []pageRoute {
+	return []pageRoute{
+		{"GET /{$}", c.homePage, 0},
+		{"GET /staff", c.staffPage, 0},
+		{"POST /sign-out", c.signOutForm, 0},
+	}
+}
+
+func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {
+	v := &visit{c: c, w: w, r: r, token: page.Cookie(r, sessionCookie)}
+	if v.token == "" {
+		return nil, errNoSession
+	}
+	var err error
+	if v.who, err = c.byCookie(r.Context(), v.token); err != nil {
+		return nil, err
+	}
+	v.form, err = c.site.Read(w, r, v.token, upload)
+	return v, err
+}
+
+func (v *visit) to(path string) error { return page.To(v.w, path) }
+
+// field returns a field of the form, without spaces around it.
+func (v *visit) field(name string) string { return strings.TrimSpace(v.r.PostForm.Get(name)) }
+
+// view is what every page shows.
+type view struct {
+	Title   string
+	Account string
+	UserID  string // of who is signed in; "" where nobody is
+	Manages bool   // lists of people are theirs to see
+	Options bool   // and the account's options
+	At      string // which entry of the navigation this is
+	Form    string // token of the page's forms
+	Notice  string // what went well
+	Alert   string // what did not
+}
+
+func (v *visit) view(title, at string) (view, error) {
+	token, err := v.form.Token(v.c.o.Now())
+	return view{Title: title, Account: v.who.AccountName, UserID: v.who.UserID, Manages: v.who.In(access.List), Options: v.who.In(access.SeeOptions), At: at, Form: token}, err
+}
+
+func render(w http.ResponseWriter, status int, name string, data any) error {
+	return page.Render(w, status, pageTemplates[name], data)
+}
+
+// problemPage answers with a plain sentence, to programs with the problem document.
+func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, p *web.Problem) {
+	if !page.WantsPage(r) {
+		p.Write(w)
+		return
+	}
+	data := struct {
+		view
+		Detail, Login string
+	}{view{Title: p.Title}, p.Detail, c.o.Served.Login}
+	if err := render(w, p.Status, "problem", data); err != nil {
+		c.o.Logger.Error("page was not rendered", "error", err)
+		p.Write(w)
+	}
+}
+
+// homePage is where somebody comes in: at the people they look after, else at themselves.
+func (c *Console) homePage(v *visit) error {
+	if v.who.In(access.List) {
+		return v.to("/staff")
+	}
+	return v.selfPage()
+}
+
+type selfView struct {
+	view
+	Member memberAnswer
+	Login  string
+}
+
+// selfPage shows a person what the account holds of them. Devices and password are at login.
+func (v *visit) selfPage() error {
+	m, err := v.c.readMember(v.r.Context(), v.who.Actor, v.who.ID, access.See)
+	if err != nil {
+		return err
+	}
+	base, err := v.view("You", "")
+	if err != nil {
+		return err
+	}
+	return render(v.w, http.StatusOK, "self", selfView{base, m.answer(), v.c.o.Served.Login})
+}
+
+// enterLife is how long a sign-in may take on its way here.
+const enterLife = 10 * time.Minute
