@@ -147,7 +147,7 @@ func TestPageHeaders(t *testing.T) {
 	b := h.browser()
 	b.enter("ada", password)
 	want := map[string]string{
-		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 		"X-Content-Type-Options":  "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
 	}
 	for _, path := range []string{"/", "/sign-in", "/password", "/signed-out", "/check/" + uuid.NewString(), "/nothing", "/latchkey.js", "/pages.js", "/base.css", "/icon.svg"} {
