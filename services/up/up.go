@@ -28,6 +28,7 @@ import (
 type Options struct {
 	MainURL, KeysURL func(service string) secret.String // of the two databases, for its role
 	BusURL           string
+	Bus              bus.Embedded                       // the bus server, where it runs in this process
 	Seed             func(service string) secret.String // a service's key to the bus
 
 	Public net.Listener // the public API and pages, and the providers' receipts under /receipts/
@@ -82,7 +83,7 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 			return nil
 		}
 		h, openErr := host.Open(ctx, host.Options{Service: service, MainURL: o.MainURL(service), KeysURL: o.KeysURL(service),
-			BusURL: o.BusURL, BusSeed: o.Seed(service), Registry: o.Registry, Logger: o.Logger})
+			BusURL: o.BusURL, Bus: o.Bus, BusSeed: o.Seed(service), Registry: o.Registry, Logger: o.Logger})
 		if err = errors.Join(err, openErr); openErr != nil {
 			return nil
 		}

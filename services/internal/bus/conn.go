@@ -30,9 +30,18 @@ type Options struct {
 	URL      string        // nats://host:port, several with commas
 	NKeySeed secret.String // of the service
 	Service  string        // one of Services
-	Logger   *slog.Logger  // slog.Default() if nil
+	// Within is the server where it runs in this process: then no byte goes through the
+	// kernel. nil: the server is at URL.
+	Within Embedded
+	Logger *slog.Logger // slog.Default() if nil
 	// Registerer takes the metrics, of one connection a service; none are kept if nil.
 	Registerer prometheus.Registerer
+}
+
+// Embedded is a bus server in this process. It knows its clients by their keys, and gives
+// them their rights, as over the network.
+type Embedded interface {
+	InProcessConn() (net.Conn, error)
 }
 
 // Conn is a service's connection to the bus. It is safe for concurrent use.
@@ -71,6 +80,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	c.flights.init()
 
 	c.nc, err = nats.Connect(o.URL,
+		nats.InProcessServer(o.Within), // nil is none
 		nats.Name("latchkey-"+o.Service),
 		nats.Nkey(public, func(nonce []byte) ([]byte, error) { return sign(o.NKeySeed, nonce) }),
 		nats.CustomInboxPrefix(InboxPrefix(o.Service)),

@@ -4,6 +4,7 @@ package bustest
 
 import (
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -67,6 +68,16 @@ func (b *Bus) URL() string { return b.url }
 
 // Seed is the credential of a service.
 func (b *Bus) Seed(service string) secret.String { return b.seeds[service] }
+
+// InProcessConn makes a Bus what bus.Options.Within takes.
+func (b *Bus) InProcessConn() (net.Conn, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.srv == nil {
+		return nil, bus.ErrDown
+	}
+	return b.srv.InProcessConn()
+}
 
 // Stop stops the server and keeps its store. Stopping twice is safe.
 func (b *Bus) Stop() {

@@ -24,6 +24,7 @@ type Options struct {
 	MainURL  secret.String // of the main database, for the service's role
 	KeysURL  secret.String // of the key database; empty for a service that may not read it
 	BusURL   string
+	Bus      bus.Embedded  // the bus server, where it runs in this process
 	BusSeed  secret.String // the service's key to the bus
 	MaxConns int32         // to each database: store's default if zero
 
@@ -85,7 +86,7 @@ func Open(ctx context.Context, o Options) (h *Host, err error) {
 			return nil, err
 		}
 	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: o.BusURL, NKeySeed: o.BusSeed, Service: o.Service, Logger: h.Log, Registerer: h.Registerer})
+	conn, err := bus.Connect(ctx, bus.Options{URL: o.BusURL, Within: o.Bus, NKeySeed: o.BusSeed, Service: o.Service, Logger: h.Log, Registerer: h.Registerer})
 	if err != nil {
 		return nil, fmt.Errorf("connecting %s to the bus: %w", o.Service, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -133,6 +134,10 @@ func ready(srv *server.Server, fatal <-chan string) error {
 
 // ClientURL is where clients connect, with the port that was chosen.
 func (s *Server) ClientURL() string { return s.srv.ClientURL() }
+
+// InProcessConn is a connection from within this process, for bus.Options.Within. Who uses
+// it proves the own key as over the network.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.srv.InProcessConn() }
 
 // SyncInterval is how often the store is synced to disk: what a power failure may take
 // of the stream's tail.

@@ -175,6 +175,7 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 	o.Login.Proxies, o.Console.Served.Proxies = l.o.Proxies, l.o.Proxies
 	o.Public, o.Pages, o.Registry, o.Logger, o.Without = ls.public, ls.console, obs.NewRegistry(), l.o.Logger, l.o.Without
 	if l.bus != nil {
+		o.Bus = l.bus
 		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_bus_server_sync_interval_seconds",
 			Help: "How often the embedded bus syncs its store to disk: what a power failure may take of the stream's tail."},
 			func() float64 { return l.bus.SyncInterval().Seconds() }))
