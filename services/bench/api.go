@@ -128,7 +128,10 @@ func (a *api) enter(ctx context.Context, p *person, challenge uuid.UUID, code st
 	if status != http.StatusAccepted {
 		return fmt.Errorf("a right code was answered %d, %s", status, entry.Result)
 	}
-	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(100 * time.Millisecond) {
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
 		var state struct{ Status string }
 		if _, err := a.call(ctx, http.MethodGet, path, "", nil, &state); err != nil || state.Status == "registered" {
 			return err

@@ -26,7 +26,7 @@ type Options struct {
 	Levels  []int         // how many lives at a time: 1, 16, 64, 256 if empty
 	Lives   int           // at the levels from 64 on, fewer below: 6000 if zero
 	Time    time.Duration // of each measurement that has no number of lives: 10 s if zero
-	Profile string        // file for a CPU profile of Latchkey under the level of 64; none if empty
+	Profile string        // file for a CPU profile of Latchkey at 64 lives, and <file>.checks at 64 checks; none if empty
 	JSON    string        // file for the report; none if empty
 	Out     io.Writer
 }

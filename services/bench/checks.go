@@ -15,8 +15,13 @@ import (
 func (r *rig) checks(ctx context.Context) ([]Checks, error) {
 	var out []Checks
 	for _, at := range []int{16, 64} {
+		profiled := func() error { return nil }
+		if at == 64 && r.o.Profile != "" {
+			profiled = r.profile(ctx, r.o.Profile+".checks", r.o.Time)
+		}
 		c, err := r.countChecks(ctx, func() ([]time.Duration, error) { return r.checksClosed(ctx, at) })
 		c.AtATime = at
+		err = errors.Join(err, profiled())
 		if out = append(out, c); err != nil {
 			return out, err
 		}

@@ -138,10 +138,7 @@ func paced(ctx context.Context, rate, n int, turn func(), do func(i int, due tim
 	begun := time.Now()
 	for i := range n {
 		due := begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
-		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
-		}
-		if ctx.Err() != nil {
+		if wait(ctx, time.Until(due)) != nil {
 			break
 		}
 		turn()
@@ -149,6 +146,21 @@ func paced(ctx context.Context, rate, n int, turn func(), do func(i int, due tim
 	}
 	all.Wait()
 	return time.Since(begun)
+}
+
+// wait waits for a while, or until ctx ends, which is an error.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (l *lives) fail(err error) {
@@ -198,7 +210,7 @@ func (r *rig) level(ctx context.Context, at int) (Level, error) {
 	}
 	profiled := func() error { return nil }
 	if at == 64 && r.o.Profile != "" {
-		profiled = r.profile(ctx)
+		profiled = r.profile(ctx, r.o.Profile, 10*time.Second)
 	}
 	level, err := r.count(ctx, func() lives { return r.closed(ctx, at, people) })
 	level.AtATime = at
@@ -221,16 +233,17 @@ func (r *rig) openLoop(ctx context.Context, rate int) (Level, error) {
 	return level, err
 }
 
-// profile takes a CPU profile of Latchkey from now on, until the function it returns is called.
-func (r *rig) profile(ctx context.Context) (end func() error) {
+// profile takes a CPU profile of Latchkey from now on, in whole seconds, and keeps it in a
+// file. The function it returns waits for that.
+func (r *rig) profile(ctx context.Context, file string, d time.Duration) (end func() error) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- func() error {
-			b, err := get(ctx, r.profileURL+"/debug/pprof/profile?seconds=10")
+			b, err := get(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", r.profileURL, max(1, int(d.Seconds()))))
 			if err != nil {
 				return fmt.Errorf("taking a profile: %w", err)
 			}
-			return os.WriteFile(r.o.Profile, b, 0o644)
+			return os.WriteFile(file, b, 0o644)
 		}()
 	}()
 	return func() error { return <-ended }

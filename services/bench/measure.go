@@ -96,7 +96,9 @@ type mark struct {
 
 func (r *rig) mark(ctx context.Context) (m mark, err error) {
 	// PostgreSQL's processes tell their counts once a second at most.
-	time.Sleep(1100 * time.Millisecond)
+	if err := wait(ctx, 1100*time.Millisecond); err != nil {
+		return m, err
+	}
 	if m.database, err = r.database(ctx); err != nil {
 		return m, err
 	}
@@ -176,7 +178,9 @@ func (r *rig) settle(ctx context.Context, before metrics, n int) error {
 				return err
 			}
 		}
-		time.Sleep(100 * time.Millisecond)
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
 	}
 	return nil // the report shows what is missing
 }

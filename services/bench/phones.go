@@ -58,7 +58,7 @@ func (p *phones) follow() (end func()) {
 			if len(texts) > 0 {
 				last = texts[len(texts)-1].Seq
 			}
-			time.Sleep(pollPause)
+			_ = wait(ctx, pollPause) // the loop sees the end of ctx
 		}
 	})
 	return func() { cancel(); done.Wait() }

@@ -15,7 +15,7 @@ type benchCommand struct {
 	Lives   int           `help:"Lives at the levels from 64 on; fewer below." default:"6000"`
 	Time    time.Duration `help:"How long each measurement takes that has no number of lives." default:"10s"`
 	JSON    string        `help:"File for the whole report." type:"path"`
-	Profile string        `help:"File for a CPU profile of Latchkey at 64 lives at a time." type:"path"`
+	Profile string        `help:"File for a CPU profile of Latchkey at 64 lives at a time, and <file>.checks at 64 checks." type:"path"`
 	Keep    bool          `help:"Keep the data and the logs."`
 }
 
