@@ -42,6 +42,7 @@ type upCommand struct {
 func (c *upCommand) Run(ctx context.Context) error {
 	log := c.Logger()
 	slog.SetDefault(log)
+	collectSeldom()
 	admin, err := c.admin()
 	if err != nil {
 		return err
