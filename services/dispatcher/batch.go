@@ -33,15 +33,23 @@ type record struct {
 func (c claim) key() string  { return c.about.Challenge.String() }
 func (r record) key() string { return r.about.Challenge.String() }
 
+// Nobody waits for the record of a text that is with its provider, nor for what a receipt
+// changes, so more of them may share a commit than of what is waited for.
+const (
+	// recordPace is the shorter, for a refused text is recorded before the next provider is asked.
+	recordPace  = 15 * time.Millisecond
+	receiptPace = 50 * time.Millisecond
+)
+
 // batch makes the shared reads and writes: texts under way at the same time share one
 // statement and one commit.
 func (d *Dispatcher) batch() {
 	d.reads = coalesce.New(coalesce.Options[Request, *queries.DeliveryReadRow]{Name: "delivery_read", Run: d.read, Registerer: d.o.Registerer})
 	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Key: claim.key, Registerer: d.o.Registerer})
-	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Key: record.key, Registerer: d.o.Registerer})
+	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Key: record.key, Pace: recordPace, Registerer: d.o.Registerer})
 	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Key: claim.key, Registerer: d.o.Registerer})
 	// One batch of receipts at a time: a burst of them waits, and leaves the database to the texts.
-	d.takes = coalesce.New(coalesce.Options[taken, *event.Event]{Name: "receipt_take", Run: d.take, Key: taken.key, Parallel: 1, Registerer: d.o.Registerer})
+	d.takes = coalesce.New(coalesce.Options[taken, *event.Event]{Name: "receipt_take", Run: d.take, Key: taken.key, Pace: receiptPace, Registerer: d.o.Registerer})
 }
 
 func (d *Dispatcher) read(ctx context.Context, batch []Request) ([]*queries.DeliveryReadRow, error) {
