@@ -28,6 +28,7 @@
 //	device         what a device is, and when it is another
 //	phone, email   where people are reached
 //	access         who may do what in an account
+//	words          what is said to people, in their languages
 //
 // Services never import each other: what they say to each other is an event. The last
 // ones, the domain, are pure: they do no I/O and know of nothing above them.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/words"
 )
 
 var (
@@ -123,7 +124,7 @@ func TestCodeIsNeverPrinted(t *testing.T) {
 func TestCompose(t *testing.T) {
 	t.Parallel()
 	c := code.Derive(key, id, 1, seed, 6)
-	text, err := code.Compose("Maple", c, 5, code.Autofill{Host: "login.maple.example"})
+	text, err := code.Compose(words.English, "Maple", c, 5, code.Autofill{Host: "login.maple.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,11 +135,11 @@ func TestCompose(t *testing.T) {
 	if n, ok := code.Septets(text); !ok || n > code.SegmentSeptets {
 		t.Errorf("%d septets, GSM-7 %v", n, ok)
 	}
-	if text, err = code.Compose("Maple", c, 5, code.Autofill{AppHash: "FA+9qCX9VSu"}); err != nil || !strings.HasSuffix(text, "\nFA+9qCX9VSu") {
+	if text, err = code.Compose(words.English, "Maple", c, 5, code.Autofill{AppHash: "FA+9qCX9VSu"}); err != nil || !strings.HasSuffix(text, "\nFA+9qCX9VSu") {
 		t.Errorf("Compose for Android = %q, %v", text, err)
 	}
 	for _, service := range []string{"Ωmega ☎", strings.Repeat("x", 100)} {
-		if _, err := code.Compose(service, c, 5, code.Autofill{Host: "login.maple.example"}); !errors.Is(err, code.ErrNotOneSegment) {
+		if _, err := code.Compose(words.English, service, c, 5, code.Autofill{Host: "login.maple.example"}); !errors.Is(err, code.ErrNotOneSegment) {
 			t.Errorf("Compose(%q) error = %v, want ErrNotOneSegment", service, err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"latchkey.dev/services/words"
 )
 
 // gsm7 is the basic character set of 3GPP TS 23.038 section 6.2.1, less the escape.
@@ -42,11 +44,11 @@ type Autofill struct {
 	AppHash string
 }
 
-// Compose writes the text that carries a code. It names the service and never
+// Compose writes the text that carries a code, in a language. It names the service and never
 // the care, has no link, and is one GSM-7 segment, else ErrNotOneSegment.
-func Compose(service string, c Code, minutes int, fill Autofill) (string, error) {
+func Compose(lang words.Language, service string, c Code, minutes int, fill Autofill) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is your %s code. It works for %d minutes. Nobody will ask you for it.", c.digits, service, minutes)
+	b.WriteString(lang.Say("text:code", "Code", c.digits, "Service", service, "Count", minutes))
 	switch {
 	case fill.Host != "":
 		fmt.Fprintf(&b, "\n\n@%s #%s", fill.Host, c.digits)

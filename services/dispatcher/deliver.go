@@ -15,6 +15,7 @@ import (
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/phone"
 	"latchkey.dev/services/sms"
+	"latchkey.dev/services/words"
 )
 
 // rounds bounds how many attempts one call makes; what is left is due in the database.
@@ -180,11 +181,11 @@ func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, 
 	}
 	c := code.Derive(key, row.ID, text, row.Seed, d.o.Digits)
 	minutes := int(row.ExpiresAt.Sub(row.Now) / time.Minute)
-	words, err := code.Compose(row.SoftwareName, c, max(minutes, 1), code.Autofill{Host: row.AutofillHost, AppHash: row.AppHash})
+	written, err := code.Compose(words.English, row.SoftwareName, c, max(minutes, 1), code.Autofill{Host: row.AutofillHost, AppHash: row.AppHash})
 	if err != nil {
 		return to, body, fmt.Errorf("composing a text of software: %w", err)
 	}
-	return to, sms.NewBody(words), nil
+	return to, sms.NewBody(written), nil
 }
 
 // abandon gives a requested text up, once, and tells why. It is not done when another

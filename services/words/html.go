@@ -1,0 +1,49 @@
+package words
+
+import (
+	"fmt"
+	"html/template"
+	"time"
+)
+
+// Funcs are the functions of a template that speaks the language:
+//
+//	t KEY [NAME VALUE]...  the sentence of a key; values are escaped unless they are HTML
+//	date TIME              a day, as "2 January 2006"
+//	strong VALUE           a value that stands out
+//	live ID VALUE          a value that the page's script keeps up to date, by its element's id
+func (l Language) Funcs() template.FuncMap {
+	return template.FuncMap{"t": l.html, "date": l.Date, "strong": strong, "live": live}
+}
+
+// html says a sentence in a page. Sentences hold no markup (the tests see to it), so with
+// its values escaped one is safe where text and attributes are.
+func (l Language) html(key string, pairs ...any) template.HTML {
+	safe := make([]any, len(pairs))
+	for i, v := range pairs {
+		switch v.(type) {
+		case template.HTML, int:
+			safe[i] = v
+		default:
+			safe[i] = template.HTMLEscapeString(fmt.Sprint(v))
+		}
+	}
+	return template.HTML(l.Say(key, safe...))
+}
+
+func strong(v any) template.HTML {
+	return template.HTML("<strong>" + template.HTMLEscapeString(fmt.Sprint(v)) + "</strong>")
+}
+
+func live(id string, v any) template.HTML {
+	return template.HTML(`<span id="` + template.HTMLEscapeString(id) + `">` + template.HTMLEscapeString(fmt.Sprint(v)) + "</span>")
+}
+
+// months are the keys of the months' names.
+var months = [...]string{"date:month.january", "date:month.february", "date:month.march", "date:month.april", "date:month.may", "date:month.june",
+	"date:month.july", "date:month.august", "date:month.september", "date:month.october", "date:month.november", "date:month.december"}
+
+// Date writes the day of a time, in the time's own zone, as the language does: "2 January 2006".
+func (l Language) Date(t time.Time) string {
+	return l.Say("date:day", "Count", t.Day(), "Month", l.Say(months[t.Month()-1]), "Year", t.Year())
+}
