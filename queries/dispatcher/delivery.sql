@@ -54,6 +54,36 @@ WITH q AS (
 )
 SELECT id FROM claimed;
 
+-- name: AttemptFirst :many
+-- Reads as DeliveryRead what the first text of a challenge needs and claims its first attempt, as
+-- AttemptClaim does, at once. What has an attempt, cannot be claimed or is not as the caller was
+-- told (account, country) does not come back.
+WITH q AS (
+    SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@ids::uuid[]) AS id,
+        unnest(@account_ids::uuid[]) AS account_id, unnest(@countries::text[]) AS country,
+        unnest(@event_ids::uuid[]) AS event_id, unnest(@event_bodies::bytea[]) AS body
+), claimed AS (
+    INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
+    SELECT q.challenge_id, 1, q.id, t.request_no, 1, @provider::text, now() + (@lease_seconds::double precision) * interval '1 second'
+    FROM q
+    JOIN challenge c ON c.id = q.challenge_id AND c.account_id = q.account_id AND c.phone_country = q.country
+    JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = 1
+    WHERE c.closed_at IS NULL AND c.expires_at > now() + (@margin_seconds::double precision) * interval '1 second'
+    ORDER BY q.challenge_id
+    ON CONFLICT DO NOTHING
+    RETURNING challenge_id, request_no, id
+), told AS (
+    INSERT INTO dispatcher_event (id, type, account_id, body)
+    SELECT q.event_id, 'latchkey.sms.attempted', q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
+)
+SELECT c.id, a.request_no, c.account_id, c.member_id, c.seed, c.epoch,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
+    s.name AS software_name, s.autofill_host, s.app_hash, '[]'::jsonb AS attempts
+FROM claimed a
+JOIN challenge c ON c.id = a.challenge_id
+JOIN software s ON s.id = c.software_id;
+
 -- name: AttemptRecord :many
 -- Writes how attempts ended, when to follow them up (NULL: never), and the events that tell it.
 WITH q AS (

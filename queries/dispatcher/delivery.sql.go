@@ -115,6 +115,117 @@ func (q *Queries) AttemptDue(ctx context.Context, most int32) ([]AttemptDueRow, 
 	return items, nil
 }
 
+const attemptFirst = `-- name: AttemptFirst :many
+WITH q AS (
+    SELECT unnest($1::uuid[]) AS challenge_id, unnest($2::uuid[]) AS id,
+        unnest($3::uuid[]) AS account_id, unnest($4::text[]) AS country,
+        unnest($5::uuid[]) AS event_id, unnest($6::bytea[]) AS body
+), claimed AS (
+    INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
+    SELECT q.challenge_id, 1, q.id, t.request_no, 1, $7::text, now() + ($8::double precision) * interval '1 second'
+    FROM q
+    JOIN challenge c ON c.id = q.challenge_id AND c.account_id = q.account_id AND c.phone_country = q.country
+    JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = 1
+    WHERE c.closed_at IS NULL AND c.expires_at > now() + ($9::double precision) * interval '1 second'
+    ORDER BY q.challenge_id
+    ON CONFLICT DO NOTHING
+    RETURNING challenge_id, request_no, id
+), told AS (
+    INSERT INTO dispatcher_event (id, type, account_id, body)
+    SELECT q.event_id, 'latchkey.sms.attempted', q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
+)
+SELECT c.id, a.request_no, c.account_id, c.member_id, c.seed, c.epoch,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
+    s.name AS software_name, s.autofill_host, s.app_hash, '[]'::jsonb AS attempts
+FROM claimed a
+JOIN challenge c ON c.id = a.challenge_id
+JOIN software s ON s.id = c.software_id
+`
+
+type AttemptFirstParams struct {
+	ChallengeIds  [][16]byte
+	Ids           [][16]byte
+	AccountIds    [][16]byte
+	Countries     []string
+	EventIds      [][16]byte
+	EventBodies   [][]byte
+	Provider      string
+	LeaseSeconds  float64
+	MarginSeconds float64
+}
+
+type AttemptFirstRow struct {
+	ID           [16]byte
+	RequestNo    int16
+	AccountID    [16]byte
+	MemberID     [16]byte
+	Seed         []byte
+	Epoch        int64
+	PhoneSealed  []byte
+	PhoneVersion int32
+	PhoneCountry string
+	ExpiresAt    time.Time
+	CreatedAt    time.Time
+	Open         bool
+	Now          time.Time
+	SoftwareName string
+	AutofillHost string
+	AppHash      string
+	Attempts     []byte
+}
+
+// Reads as DeliveryRead what the first text of a challenge needs and claims its first attempt, as
+// AttemptClaim does, at once. What has an attempt, cannot be claimed or is not as the caller was
+// told (account, country) does not come back.
+func (q *Queries) AttemptFirst(ctx context.Context, arg AttemptFirstParams) ([]AttemptFirstRow, error) {
+	rows, err := q.db.Query(ctx, attemptFirst,
+		arg.ChallengeIds,
+		arg.Ids,
+		arg.AccountIds,
+		arg.Countries,
+		arg.EventIds,
+		arg.EventBodies,
+		arg.Provider,
+		arg.LeaseSeconds,
+		arg.MarginSeconds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AttemptFirstRow
+	for rows.Next() {
+		var i AttemptFirstRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.RequestNo,
+			&i.AccountID,
+			&i.MemberID,
+			&i.Seed,
+			&i.Epoch,
+			&i.PhoneSealed,
+			&i.PhoneVersion,
+			&i.PhoneCountry,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.Open,
+			&i.Now,
+			&i.SoftwareName,
+			&i.AutofillHost,
+			&i.AppHash,
+			&i.Attempts,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const attemptRecord = `-- name: AttemptRecord :many
 WITH q AS (
     SELECT unnest($1::uuid[]) AS challenge_id, unnest($2::smallint[]) AS attempt_no,

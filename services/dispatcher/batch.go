@@ -45,8 +45,9 @@ const (
 // statement and one commit.
 func (d *Dispatcher) batch() {
 	d.reads = coalesce.New(coalesce.Options[Request, *queries.DeliveryReadRow]{Name: "delivery_read", Run: d.read, Registerer: d.o.Registerer})
+	d.firsts = coalesce.New(coalesce.Options[claim, *queries.DeliveryReadRow]{Name: "attempt_first", Run: d.claimFirst, Key: claim.key, Registerer: d.o.Registerer})
 	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Key: claim.key, Registerer: d.o.Registerer})
-	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.record, Key: record.key, Pace: recordPace, Registerer: d.o.Registerer})
+	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.writeRecords, Key: record.key, Pace: recordPace, Registerer: d.o.Registerer})
 	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Key: claim.key, Registerer: d.o.Registerer})
 	// One batch of receipts at a time: a burst of them waits, and leaves the database to the texts.
 	d.takes = coalesce.New(coalesce.Options[taken, *event.Event]{Name: "receipt_take", Run: d.take, Key: taken.key, Pace: receiptPace, Registerer: d.o.Registerer})
@@ -127,7 +128,7 @@ func among(batch []claim, ids [][16]byte) []bool {
 	return out
 }
 
-func (d *Dispatcher) record(ctx context.Context, batch []record) ([]bool, error) {
+func (d *Dispatcher) writeRecords(ctx context.Context, batch []record) ([]bool, error) {
 	var p queries.AttemptRecordParams
 	for _, r := range batch {
 		p.ChallengeIds = append(p.ChallengeIds, r.about.Challenge)

@@ -29,12 +29,26 @@ const deliverTime = time.Minute
 // again, 0 for never. Doing it twice, or for a request that is settled or unknown, does
 // nothing. An error says that the databases did not answer and nothing is known.
 func (d *Dispatcher) Deliver(ctx context.Context, r Request, from Source) (later time.Duration, err error) {
+	leave, err := d.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	return d.deliver(ctx, r, from)
+}
+
+// enter waits for one of the slots, which bound how many texts are under way.
+func (d *Dispatcher) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
+		return func() { <-d.slots }, nil
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// deliver is Deliver in a slot.
+func (d *Dispatcher) deliver(ctx context.Context, r Request, from Source) (later time.Duration, err error) {
 	for range rounds {
 		row, err := d.reads.Do(ctx, r)
 		if err != nil {
@@ -83,7 +97,7 @@ func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
 // for never, zero for at once.
 func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, from Source) (after time.Duration, err error) {
 	to, body, err := d.compose(ctx, row, s.text)
-	if errors.Is(err, seal.ErrCannotOpen) || errors.Is(err, phone.ErrNotANumber) || errors.Is(err, phone.ErrCannotReceive) {
+	if undeliverable(err) {
 		s.reason = neverDeliverable
 		if done, err := d.abandon(ctx, row, s); err != nil || !done {
 			return 0, err
@@ -116,6 +130,11 @@ func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, 
 	return d.send(ctx, row, s, st, about, sms.Message{AttemptID: id, To: to, Body: body})
 }
 
+// undeliverable reports whether an error of compose means that there is no number to text.
+func undeliverable(err error) bool {
+	return errors.Is(err, seal.ErrCannotOpen) || errors.Is(err, phone.ErrNotANumber) || errors.Is(err, phone.ErrCannotReceive)
+}
+
 // send hands the text to the provider and records how it ended. Neither is cut short
 // when ctx ends: a request that has left would only be repeated by somebody else.
 func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, about event.SMSAttempt, m sms.Message) (after time.Duration, err error) {
@@ -130,6 +149,11 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s s
 	}
 	took := time.Since(began)
 	d.metrics.texts.WithLabelValues(s.provider, string(out.Ending)).Inc()
+	return d.record(ctx, row, st, about, out, took)
+}
+
+// record keeps how an attempt ended, with its event. after is as of attempt.
+func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, st state, about event.SMSAttempt, out sms.Outcome, took time.Duration) (after time.Duration, err error) {
 	answer := event.SMSAnswer{SMSAttempt: about, Reason: string(out.Reason), VendorCode: out.VendorCode, TookMS: int(took.Milliseconds())}
 	var data event.Data
 	switch out.Ending {
@@ -145,7 +169,7 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s s
 	}
 	if out.Ending != sms.Accepted {
 		d.metrics.failovers.WithLabelValues(string(out.Reason)).Inc()
-		d.o.Logger.Warn("text was not accepted", "challenge", about.Challenge, "attempt", about.Attempt, "provider", s.provider,
+		d.o.Logger.Warn("text was not accepted", "challenge", about.Challenge, "attempt", about.Attempt, "provider", about.Provider,
 			"ending", string(out.Ending), "reason", string(out.Reason), "vendor_code", out.VendorCode)
 	}
 	told, err := event.New("dispatcher", row.AccountID, time.Now(), data)

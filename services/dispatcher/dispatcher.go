@@ -95,6 +95,7 @@ type Dispatcher struct {
 	receipts map[string]sms.ReceiptParser // by the provider's name
 
 	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
+	firsts   *coalesce.Batcher[claim, *queries.DeliveryReadRow]
 	claims   *coalesce.Batcher[claim, bool]
 	records  *coalesce.Batcher[record, bool]
 	abandons *coalesce.Batcher[claim, bool]

@@ -3,7 +3,9 @@ package dispatcher
 import (
 	"context"
 	"sync"
+	"time"
 
+	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/deadletter"
 	"latchkey.dev/services/internal/host"
@@ -58,14 +60,20 @@ func (s *stream) handle(ctx context.Context, batch []*bus.Msg) {
 			m.Ack() // not for the dispatcher
 			continue
 		}
-		s.texts.Go(func() { s.deliver(m, r) })
+		s.texts.Go(func() { s.deliver(m, e, r) })
 	}
 }
 
-func (s *stream) deliver(m *bus.Msg, r Request) {
+func (s *stream) deliver(m *bus.Msg, e event.Event, r Request) {
 	ctx, cancel := context.WithTimeout(s.ctx, deliverTime)
 	defer cancel()
-	later, err := s.d.Deliver(ctx, r, Stream)
+	var later time.Duration
+	var err error
+	if asked, ok := e.Data.(*event.CodeRequested); ok && m.Delivered == 1 {
+		later, err = s.d.Begin(ctx, e, asked, Stream)
+	} else {
+		later, err = s.d.Deliver(ctx, r, Stream)
+	}
 	switch {
 	case err != nil:
 		host.Failed(m, err, s.d.o.Logger)
