@@ -67,7 +67,7 @@ func (h *house) liveCarelessly(t *testing.T) {
 		left -= len(people)
 		h.all(people, func(ctx context.Context, l *life) error {
 			n := slices.Index(people, l)
-			if n%10 == 0 {
+			if n == 0 { // seldom: an address has a limit of wrong passwords
 				right := l.password
 				l.password += "x"
 				status, _, err := l.check(ctx)
