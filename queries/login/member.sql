@@ -40,7 +40,7 @@ WITH made AS (
 SELECT EXISTS (SELECT FROM made)::boolean;
 
 -- name: MemberUpdate :execrows
-UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at = now() WHERE id = @id AND account_id = @account_id;
+UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at = now(), version = version + 1 WHERE id = @id AND account_id = @account_id;
 
 -- name: MemberLock :exec
 -- Waits until no code of this member is being judged, and lets none be until the transaction
@@ -51,7 +51,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || (@id::uuid):
 -- Changes the number, unless another change came first.
 UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
     phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
-    phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1, updated_at = now()
+    phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1, updated_at = now(), version = version + 1
 WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
 
 -- name: CredentialWrite :exec

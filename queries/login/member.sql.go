@@ -238,7 +238,7 @@ func (q *Queries) MemberLock(ctx context.Context, id [16]byte) error {
 const memberPhoneWrite = `-- name: MemberPhoneWrite :execrows
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,
-    phone_index = $5::bytea, phone_version = ($6::integer) + 1, updated_at = now()
+    phone_index = $5::bytea, phone_version = ($6::integer) + 1, updated_at = now(), version = version + 1
 WHERE id = $7 AND account_id = $8 AND phone_version = $6::integer
 `
 
@@ -308,7 +308,7 @@ func (q *Queries) MemberRead(ctx context.Context, id [16]byte) (MemberReadRow, e
 }
 
 const memberUpdate = `-- name: MemberUpdate :execrows
-UPDATE member SET role = $1, user_id = $2::text, updated_at = now() WHERE id = $3 AND account_id = $4
+UPDATE member SET role = $1, user_id = $2::text, updated_at = now(), version = version + 1 WHERE id = $3 AND account_id = $4
 `
 
 type MemberUpdateParams struct {

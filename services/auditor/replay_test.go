@@ -37,7 +37,7 @@ func told(t *testing.T) (events []event.Event, member, challenge uuid.UUID) {
 		event.CodeEntered{Challenge: challenge, Member: member, Entry: uuid.New()},
 		event.LoginEnded{Member: uuid.New(), Session: uuid.New()},
 		event.TextRequested{Challenge: challenge, Member: member, Request: 2},
-		event.DeviceRevoked{Member: uuid.New(), Device: uuid.New(), Reason: "owner", By: member},
+		event.DeviceRevoked{Member: uuid.New(), Device: uuid.New(), Reason: "owner", By: "member:" + member.String()},
 	} {
 		e, err := event.NewWithID(id(), "login", account, begun.Add(time.Duration(at)*time.Minute), d)
 		if err != nil {

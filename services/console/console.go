@@ -134,9 +134,12 @@ func Open(h *host.Host, o Options) (*Console, error) {
 
 // Run does the upkeep until ctx ends.
 func (c *Console) Run(ctx context.Context) error {
-	return run.NewLoop(run.LoopOptions{Name: "console upkeep", Every: time.Minute, Jitter: 10 * time.Second, Timeout: 10 * time.Second, Log: c.o.Logger, RunOnce: func(ctx context.Context) error {
-		return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx))
-	}}).Run(ctx)
+	return run.NewLoop(run.LoopOptions{Name: "console upkeep", Every: time.Minute, Jitter: 10 * time.Second, Timeout: 10 * time.Second, Log: c.o.Logger, RunOnce: c.sweep}).Run(ctx)
+}
+
+// sweep deletes what is too old to count.
+func (c *Console) sweep(ctx context.Context) error {
+	return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx), c.q.IdempotencySweep(ctx))
 }
 
 // Ready reports whether the console can answer: its database does.
@@ -157,21 +160,29 @@ func (c *Console) Handler() http.Handler {
 
 // change makes one change with its events, in one transaction, and publishes them.
 func (c *Console) change(ctx context.Context, account uuid.UUID, told []event.Data, do func(*queries.Queries) error) error {
-	var p queries.EventInsertParams
+	return c.changeAndTell(ctx, account, func(db *queries.Queries) ([]event.Data, error) { return told, do(db) })
+}
+
+// changeAndTell is change where only the change itself knows what to tell. A change that
+// tells nothing has changed nothing.
+func (c *Console) changeAndTell(ctx context.Context, account uuid.UUID, do func(*queries.Queries) ([]event.Data, error)) error {
 	var events []event.Event
-	for _, d := range told {
-		e, err := event.New("console", account, c.o.Now(), d)
+	err := store.InTx(ctx, c.o.Pool, func(tx pgx.Tx) error {
+		db := c.q.WithTx(tx)
+		told, err := do(db)
 		if err != nil {
 			return err
 		}
-		events = append(events, e)
-		p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
-		p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
-	}
-	err := store.InTx(ctx, c.o.Pool, func(tx pgx.Tx) error {
-		db := c.q.WithTx(tx)
-		if err := do(db); err != nil {
-			return err
+		events = events[:0]
+		var p queries.EventInsertParams
+		for _, d := range told {
+			e, err := event.New("console", account, c.o.Now(), d)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+			p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
+			p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
 		}
 		return db.EventInsert(ctx, p)
 	})

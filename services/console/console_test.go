@@ -39,6 +39,22 @@ func (b *told) types() (all []string) {
 	return all
 }
 
+// ids returns the ids of what was published.
+func (b *told) ids() (all []uuid.UUID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		all = append(all, e.ID)
+	}
+	return all
+}
+
+func (b *told) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = nil
+}
+
 func open(t *testing.T, db *storetest.DB, bus console.Bus) *console.Console {
 	t.Helper()
 	c, err := console.New(console.Options{Pool: db.Pool(t, "console"), Bus: bus})

@@ -153,7 +153,7 @@ func (c *Console) homePage(v *visit) error {
 
 type selfView struct {
 	view
-	Member memberAnswer
+	Member Member
 	Login  string
 }
 
@@ -167,7 +167,7 @@ func (v *visit) selfPage() error {
 	if err != nil {
 		return err
 	}
-	return render(v.w, http.StatusOK, "self", selfView{base, m.answer(), v.c.o.Served.Login})
+	return render(v.w, http.StatusOK, "self", selfView{base, m.shown(), v.c.o.Served.Login})
 }
 
 // enterLife is how long a sign-in may take on its way here.

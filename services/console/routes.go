@@ -69,40 +69,22 @@ func (c *Console) getMe(w http.ResponseWriter, _ *http.Request, who person) erro
 	return nil
 }
 
-// memberAnswer is a person as the API shows one: never a whole number or address.
-type memberAnswer struct {
-	ID          uuid.UUID   `json:"id"`
-	Role        device.Role `json:"role"`
-	UserID      string      `json:"user_id,omitempty"`
-	Country     string      `json:"country,omitempty"`  // of the number
-	LastTwo     string      `json:"last_two,omitempty"` // digits of the number
-	HasEmail    bool        `json:"has_email"`
-	Language    string      `json:"language,omitempty"`
-	Deactivated bool        `json:"deactivated"`
-	Locked      bool        `json:"locked"` // by "this was not me", or by wrong codes
-}
-
 func (c *Console) getMember(w http.ResponseWriter, r *http.Request, who person) error {
 	id, err := pathID(r, "id")
 	if err != nil {
 		return err
 	}
-	m, err := c.readMember(r.Context(), who.Actor, id, access.See)
+	m, err := c.Member(r.Context(), who.Actor, id)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("ETag", m.etag())
-	web.WriteJSON(w, http.StatusOK, m.answer())
+	web.WriteJSON(w, http.StatusOK, m)
 	return nil
 }
 
 // etag names the state of a person that an update has seen (RFC 9110 section 8.8.3).
-func (m member) etag() string { return fmt.Sprintf(`"%d"`, m.Version) }
-
-func (m member) answer() memberAnswer {
-	return memberAnswer{ID: m.ID, Role: device.Role(m.Role), UserID: text(m.UserID), Country: text(m.PhoneCountry), LastTwo: text(m.PhoneLastTwo),
-		HasEmail: m.EmailIndex != nil, Language: text(m.Language), Deactivated: m.DeactivatedAt != nil, Locked: m.LockedAt != nil || m.CodesLocked}
-}
+func (m Member) etag() string { return fmt.Sprintf(`"%d"`, m.Version) }
 
 // text is what may be missing.
 func text(s *string) string {

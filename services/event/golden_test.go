@@ -62,9 +62,9 @@ var examples = []example{
 	{"login", event.LoginEnded{Member: member, Session: session}},
 	{"login", event.PasswordChanged{Member: member}},
 	{"login", event.DeviceNamed{Member: member, Device: dev}},
-	{"login", event.DeviceRevoked{Member: member, Device: dev, Reason: "member", By: member}},
+	{"login", event.DeviceRevoked{Member: member, Device: dev, Reason: "member", By: member.String()}},
 	{"login", event.MemberCreated{Member: member, Role: "provider", HasNumber: true, Country: "CA", By: "key:" + id(0x4e4).String()}},
-	{"console", event.MemberUpdated{Member: member, Role: "supervisor", By: "member:" + id(0x3e4).String()}},
+	{"console", event.MemberUpdated{Member: member, Role: "supervisor", By: "member:" + id(0x3e4).String(), Changed: []string{"role", "user_id"}}},
 	{"login", event.NumberChanged{Member: member, Version: 2, HasNumber: true, Country: "001", By: "operator"}},
 	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt, Rescued: true}},
 	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok", VendorCode: "0", TookMS: 84}}},
@@ -80,6 +80,12 @@ var examples = []example{
 	{"console", event.KeyCreated{Account: account, Key: id(0x6e1), By: "operator"}},
 	{"console", event.KeyRevoked{Account: account, Key: id(0x6e1), By: "operator"}},
 	{"console", event.OptionChanged{Account: account, Option: "upgrade_policy", Before: "evergreen", After: "strict", By: "member:" + member.String()}},
+	{"console", event.MemberDeactivated{Member: member, By: "member:" + id(0x3e4).String()}},
+	{"console", event.MemberReactivated{Member: member, By: "key:" + id(0x4e4).String()}},
+	{"console", event.MemberUnlocked{Member: member, By: "member:" + id(0x3e4).String()}},
+	{"console", event.PasswordReset{Member: member, By: "operator"}},
+	{"console", event.ClientAssigned{Member: member, Staff: id(0x57a), By: "member:" + id(0x3e4).String()}},
+	{"console", event.ClientUnassigned{Member: member, Staff: id(0x57a), By: "operator"}},
 }
 
 // sparse holds the rare forms: what may be absent is absent.
@@ -89,6 +95,8 @@ var sparse = []example{
 	{"login", event.LoginSucceeded{Member: member, Software: "web", Origin: "device_check", AMR: []string{"pwd"}}},
 	{"login", event.LoginRefused{Software: "web", Origin: "sign_in", Reason: "bad_credentials"}}, // an unknown user ID
 	{"console", event.MemberCreated{Member: member, Role: "client", By: "operator"}},
+	{"console", event.MemberUpdated{Member: member, Role: "client", By: "operator"}},
+	{"console", event.DeviceRevoked{Member: member, Device: dev, Reason: "product", By: "key:" + id(0x4e4).String()}},
 	{"console", event.NumberChanged{Member: member, Version: 3, By: "operator"}},
 	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt}},
 	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok"}}},

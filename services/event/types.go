@@ -14,6 +14,8 @@ var kinds = byType(
 	func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
 	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
+	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
+	func() Data { return new(PasswordReset) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
 )
 
 func byType(makers ...func() Data) map[string]func() Data {
@@ -107,7 +109,7 @@ type DeviceRevoked struct {
 	Member uuid.UUID `json:"member"`
 	Device uuid.UUID `json:"device"`
 	Reason string    `json:"reason"` // a device_revoke_reason
-	By     uuid.UUID `json:"by"`     // the member who did it
+	By     string    `json:"by"`     // as of MemberCreated; the bare id of a member who did it at login
 }
 
 // MemberCreated: a person was added.
@@ -119,10 +121,49 @@ type MemberCreated struct {
 	By        string    `json:"by"`                // "key:<id>", "member:<id>" or "operator"
 }
 
-// MemberUpdated: a person's role or state changed.
+// MemberUpdated: something that is held of a person changed.
 type MemberUpdated struct {
+	Member  uuid.UUID `json:"member"`
+	Role    string    `json:"role"`
+	By      string    `json:"by"`
+	Changed []string  `json:"changed,omitempty"` // role, user_id, email, language; absent where login tells of it
+}
+
+// MemberDeactivated: a person may not sign in any more.
+type MemberDeactivated struct {
 	Member uuid.UUID `json:"member"`
-	Role   string    `json:"role"`
+	By     string    `json:"by"`
+}
+
+// MemberReactivated: a person who was deactivated may sign in again.
+type MemberReactivated struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// MemberUnlocked: what held a person back from signing in was lifted: a lock, wrong codes, wrong passwords.
+type MemberUnlocked struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// PasswordReset: a person was given a password that must be changed after the first code.
+type PasswordReset struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// ClientAssigned: a client became one of somebody of the staff, who may see the client.
+type ClientAssigned struct {
+	Member uuid.UUID `json:"member"` // the client
+	Staff  uuid.UUID `json:"staff"`
+	By     string    `json:"by"`
+}
+
+// ClientUnassigned: a client is no longer one of somebody of the staff.
+type ClientUnassigned struct {
+	Member uuid.UUID `json:"member"` // the client
+	Staff  uuid.UUID `json:"staff"`
 	By     string    `json:"by"`
 }
 
@@ -254,32 +295,38 @@ type KeyRevoked struct {
 	By      string    `json:"by"`
 }
 
-func (CodeRequested) Type() string    { return "latchkey.code.requested" }
-func (TextRequested) Type() string    { return "latchkey.text.requested" }
-func (CodeEntered) Type() string      { return "latchkey.code.entered" }
-func (LoginSucceeded) Type() string   { return "latchkey.login.succeeded" }
-func (LoginRefused) Type() string     { return "latchkey.login.refused" }
-func (LoginEnded) Type() string       { return "latchkey.login.ended" }
-func (PasswordChanged) Type() string  { return "latchkey.login.password_changed" }
-func (DeviceNamed) Type() string      { return "latchkey.device.named" }
-func (DeviceRevoked) Type() string    { return "latchkey.device.revoked" }
-func (MemberCreated) Type() string    { return "latchkey.member.created" }
-func (MemberUpdated) Type() string    { return "latchkey.member.updated" }
-func (NumberChanged) Type() string    { return "latchkey.member.number_changed" }
-func (SMSAttempted) Type() string     { return "latchkey.sms.attempted" }
-func (SMSAccepted) Type() string      { return "latchkey.sms.accepted" }
-func (SMSRefused) Type() string       { return "latchkey.sms.refused" }
-func (SMSUnanswered) Type() string    { return "latchkey.sms.unanswered" }
-func (SMSAbandoned) Type() string     { return "latchkey.sms.abandoned" }
-func (SMSDelivered) Type() string     { return "latchkey.sms.delivered" }
-func (SMSUndelivered) Type() string   { return "latchkey.sms.undelivered" }
-func (DeviceRegistered) Type() string { return "latchkey.device.registered" }
-func (CodeRejected) Type() string     { return "latchkey.code.rejected" }
-func (CodeExpired) Type() string      { return "latchkey.code.expired" }
-func (AccountCreated) Type() string   { return "latchkey.account.created" }
-func (OptionChanged) Type() string    { return "latchkey.account.option_changed" }
-func (KeyCreated) Type() string       { return "latchkey.account.key_created" }
-func (KeyRevoked) Type() string       { return "latchkey.account.key_revoked" }
+func (CodeRequested) Type() string     { return "latchkey.code.requested" }
+func (TextRequested) Type() string     { return "latchkey.text.requested" }
+func (CodeEntered) Type() string       { return "latchkey.code.entered" }
+func (LoginSucceeded) Type() string    { return "latchkey.login.succeeded" }
+func (LoginRefused) Type() string      { return "latchkey.login.refused" }
+func (LoginEnded) Type() string        { return "latchkey.login.ended" }
+func (PasswordChanged) Type() string   { return "latchkey.login.password_changed" }
+func (DeviceNamed) Type() string       { return "latchkey.device.named" }
+func (DeviceRevoked) Type() string     { return "latchkey.device.revoked" }
+func (MemberCreated) Type() string     { return "latchkey.member.created" }
+func (MemberUpdated) Type() string     { return "latchkey.member.updated" }
+func (MemberDeactivated) Type() string { return "latchkey.member.deactivated" }
+func (MemberReactivated) Type() string { return "latchkey.member.reactivated" }
+func (MemberUnlocked) Type() string    { return "latchkey.member.unlocked" }
+func (PasswordReset) Type() string     { return "latchkey.member.password_reset" }
+func (ClientAssigned) Type() string    { return "latchkey.member.assigned" }
+func (ClientUnassigned) Type() string  { return "latchkey.member.unassigned" }
+func (NumberChanged) Type() string     { return "latchkey.member.number_changed" }
+func (SMSAttempted) Type() string      { return "latchkey.sms.attempted" }
+func (SMSAccepted) Type() string       { return "latchkey.sms.accepted" }
+func (SMSRefused) Type() string        { return "latchkey.sms.refused" }
+func (SMSUnanswered) Type() string     { return "latchkey.sms.unanswered" }
+func (SMSAbandoned) Type() string      { return "latchkey.sms.abandoned" }
+func (SMSDelivered) Type() string      { return "latchkey.sms.delivered" }
+func (SMSUndelivered) Type() string    { return "latchkey.sms.undelivered" }
+func (DeviceRegistered) Type() string  { return "latchkey.device.registered" }
+func (CodeRejected) Type() string      { return "latchkey.code.rejected" }
+func (CodeExpired) Type() string       { return "latchkey.code.expired" }
+func (AccountCreated) Type() string    { return "latchkey.account.created" }
+func (OptionChanged) Type() string     { return "latchkey.account.option_changed" }
+func (KeyCreated) Type() string        { return "latchkey.account.key_created" }
+func (KeyRevoked) Type() string        { return "latchkey.account.key_revoked" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
 func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -291,18 +338,24 @@ func (d LoginRefused) Subject() uuid.UUID {
 	}
 	return *d.Member
 }
-func (d LoginEnded) Subject() uuid.UUID       { return d.Member }
-func (d PasswordChanged) Subject() uuid.UUID  { return d.Member }
-func (d DeviceNamed) Subject() uuid.UUID      { return d.Member }
-func (d DeviceRevoked) Subject() uuid.UUID    { return d.Member }
-func (d MemberCreated) Subject() uuid.UUID    { return d.Member }
-func (d MemberUpdated) Subject() uuid.UUID    { return d.Member }
-func (d NumberChanged) Subject() uuid.UUID    { return d.Member }
-func (d SMSAbandoned) Subject() uuid.UUID     { return d.Challenge }
-func (d DeviceRegistered) Subject() uuid.UUID { return d.Challenge }
-func (d CodeRejected) Subject() uuid.UUID     { return d.Challenge }
-func (d CodeExpired) Subject() uuid.UUID      { return d.Challenge }
-func (d AccountCreated) Subject() uuid.UUID   { return d.Account }
-func (d OptionChanged) Subject() uuid.UUID    { return d.Account }
-func (d KeyCreated) Subject() uuid.UUID       { return d.Account }
-func (d KeyRevoked) Subject() uuid.UUID       { return d.Account }
+func (d LoginEnded) Subject() uuid.UUID        { return d.Member }
+func (d PasswordChanged) Subject() uuid.UUID   { return d.Member }
+func (d DeviceNamed) Subject() uuid.UUID       { return d.Member }
+func (d DeviceRevoked) Subject() uuid.UUID     { return d.Member }
+func (d MemberCreated) Subject() uuid.UUID     { return d.Member }
+func (d MemberUpdated) Subject() uuid.UUID     { return d.Member }
+func (d MemberDeactivated) Subject() uuid.UUID { return d.Member }
+func (d MemberReactivated) Subject() uuid.UUID { return d.Member }
+func (d MemberUnlocked) Subject() uuid.UUID    { return d.Member }
+func (d PasswordReset) Subject() uuid.UUID     { return d.Member }
+func (d ClientAssigned) Subject() uuid.UUID    { return d.Member }
+func (d ClientUnassigned) Subject() uuid.UUID  { return d.Member }
+func (d NumberChanged) Subject() uuid.UUID     { return d.Member }
+func (d SMSAbandoned) Subject() uuid.UUID      { return d.Challenge }
+func (d DeviceRegistered) Subject() uuid.UUID  { return d.Challenge }
+func (d CodeRejected) Subject() uuid.UUID      { return d.Challenge }
+func (d CodeExpired) Subject() uuid.UUID       { return d.Challenge }
+func (d AccountCreated) Subject() uuid.UUID    { return d.Account }
+func (d OptionChanged) Subject() uuid.UUID     { return d.Account }
+func (d KeyCreated) Subject() uuid.UUID        { return d.Account }
+func (d KeyRevoked) Subject() uuid.UUID        { return d.Account }

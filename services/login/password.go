@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -41,7 +40,7 @@ func (l *Login) checkPassword(ctx context.Context, q question, in signInRequest)
 	}
 	// The limit is named by what was typed, so that it says nothing about who exists, in
 	// whatever case it was typed.
-	byMember := limit{"password_member", l.o.People.Index("limit", folded(in.UserID)), memberFailures}
+	byMember := limit{"password_member", l.o.People.UserLimit(in.UserID), memberFailures}
 	byAddress := limit{"password_address", l.o.People.Index("limit", network(q.address)), addressFailures}
 	ok, params, err := l.compare(ctx, in.Password, digest, byMember, byAddress)
 	if err != nil {
@@ -73,10 +72,6 @@ func network(a netip.Addr) string {
 	}
 	return a.String()
 }
-
-// folded gives one name to user IDs that the database takes for one (it compares them in
-// lower case), and may give one to others too: they then share their tries.
-func folded(userID string) string { return strings.ToLower(strings.ToUpper(userID)) }
 
 // compare compares a password with a digest, as one try. It is counted for the member
 // before it is compared and forgotten if it was right, so of many at once no more are

@@ -219,7 +219,7 @@ func (l *Login) deleteDevice(w http.ResponseWriter, r *http.Request) error {
 
 // revokeDevice ends a registration, and every session on it at once.
 func (l *Login) revokeDevice(ctx context.Context, s queries.SessionReadRow, id uuid.UUID) error {
-	return l.change(ctx, s.AccountID, event.DeviceRevoked{Member: s.MemberID, Device: id, Reason: "member", By: s.MemberID}, func(db *queries.Queries) (int64, error) {
+	return l.change(ctx, s.AccountID, event.DeviceRevoked{Member: s.MemberID, Device: id, Reason: "member", By: uuid.UUID(s.MemberID).String()}, func(db *queries.Queries) (int64, error) {
 		return db.DeviceRevoke(ctx, queries.DeviceRevokeParams{ID: id, MemberID: s.MemberID, Reason: "member"})
 	})
 }

@@ -65,6 +65,33 @@ CREATE TABLE console_session (
 CREATE INDEX console_session_created_at ON console_session (created_at);
 CREATE INDEX session_id ON session (id);
 
+-- who may end a registration through the console, and what the console tells of
+ALTER TABLE device DROP CONSTRAINT device_revoke_reason;
+ALTER TABLE device ADD CONSTRAINT device_revoke_reason CHECK (revoke_reason IN ('member', 'administrator', 'owner', 'product', 'operator', 'upgraded', 'number_changed', 'deactivated', 'erased'));
+ALTER TABLE console_event DROP CONSTRAINT console_event_type;
+ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
+    'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
+    'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
+    'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset',
+    'latchkey.member.assigned', 'latchkey.member.unassigned'));
+
+-- idempotency_key remembers a request that made a person, for a day: sent again, it makes
+-- nobody else.
+CREATE TABLE idempotency_key (
+    account_id uuid NOT NULL,
+    key_digest bytea NOT NULL,     -- keyed, of who asked and what key came with it
+    body_digest bytea NOT NULL,    -- keyed: the body names a person
+    member_id uuid NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, key_digest)
+);
+CREATE INDEX idempotency_key_made_at ON idempotency_key (made_at);
+
+GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
+-- whose text a registration came by
+GRANT SELECT (id, typed_text) ON challenge TO latchkey_console;
+GRANT SELECT (challenge_id, attempt_no, text_no, provider) ON attempt TO latchkey_console;
+GRANT UPDATE (version) ON member TO latchkey_login;
 GRANT INSERT ON console_grant TO latchkey_login;
 GRANT SELECT, DELETE ON console_grant TO latchkey_console;
 GRANT SELECT, INSERT, UPDATE (seen_at, ended_at), DELETE ON console_session TO latchkey_console;

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -29,6 +30,13 @@ func (p People) Index(use, value string) []byte {
 		panic(fmt.Sprintf("seal: a MAC of a short text failed: %v", err)) // it cannot: HMAC has no failing input
 	}
 	return tag
+}
+
+// UserLimit names the counter of a user ID's wrong passwords. It gives one name to user IDs
+// that the database takes for one (it compares them in lower case), and may give one to
+// others too: they then share their tries.
+func (p People) UserLimit(userID string) []byte {
+	return p.Index("limit", strings.ToLower(strings.ToUpper(userID)))
 }
 
 // NewKey makes a member's own key pair: the public half for the member's row, the private

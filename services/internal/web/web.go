@@ -32,7 +32,15 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // a plain sentence for a person
 	// RetryAfter is sent as a header too, in whole seconds.
-	RetryAfter int `json:"retry_after,omitempty"`
+	RetryAfter int     `json:"retry_after,omitempty"`
+	Faults     []Fault `json:"faults,omitempty"` // of single fields
+}
+
+// Fault says why one field of a request cannot be taken.
+type Fault struct {
+	Field  string `json:"field"`
+	Code   string `json:"code"`   // stable: programs and translations decide by it
+	Detail string `json:"detail"` // a plain sentence for a person
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }

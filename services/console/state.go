@@ -1,0 +1,101 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/console"
+	"latchkey.dev/services/access"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/password"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/internal/web"
+)
+
+var errNoUserID = web.NewProblem(http.StatusConflict, "no-user-id", "No user ID", "This person does not sign in here and has no password. Give the person a user ID first.")
+
+// Deactivate lets a person in no more: sessions and registrations end. It does nothing to
+// who is deactivated.
+func (c *Console) Deactivate(ctx context.Context, by access.Actor, id uuid.UUID) error {
+	return c.changeMember(ctx, by, id, access.Deactivate, func(db *queries.Queries, m member) ([]event.Data, error) {
+		if err := c.keepOwner(ctx, db, m); err != nil {
+			return nil, err
+		}
+		rows, err := db.MemberDeactivate(ctx, queries.MemberDeactivateParams{ID: id, AccountID: by.Account})
+		if err != nil || rows == 0 {
+			return nil, err
+		}
+		ended, err := revoke(ctx, db, by, m, nil, "deactivated")
+		return append([]event.Data{event.MemberDeactivated{Member: id, By: by.By()}}, ended...), err
+	})
+}
+
+// Reactivate lets a deactivated person in again, who must register every device anew.
+func (c *Console) Reactivate(ctx context.Context, by access.Actor, id uuid.UUID) error {
+	return c.changeMember(ctx, by, id, access.Reactivate, func(db *queries.Queries, m member) ([]event.Data, error) {
+		if r := m.rules(); r.needsNumber() && !m.hasNumber() {
+			var f faults
+			r.number("", "", &f)
+			return nil, f.problem()
+		}
+		rows, err := db.MemberReactivate(ctx, queries.MemberReactivateParams{ID: id, AccountID: by.Account})
+		if err != nil || rows == 0 {
+			return nil, err
+		}
+		return []event.Data{event.MemberReactivated{Member: id, By: by.By()}}, nil
+	})
+}
+
+// Unlock lifts what holds a person back: the lock of "this was not me", and the counts of
+// wrong codes and wrong passwords.
+func (c *Console) Unlock(ctx context.Context, by access.Actor, id uuid.UUID) error {
+	return c.changeMember(ctx, by, id, access.Unlock, func(db *queries.Queries, m member) ([]event.Data, error) {
+		err := db.MemberUnlock(ctx, queries.MemberUnlockParams{ID: id, AccountID: by.Account, UserDigest: c.o.People.UserLimit(text(m.UserID))})
+		return []event.Data{event.MemberUnlocked{Member: id, By: by.By()}}, err
+	})
+}
+
+// ResetPassword gives a person another password, shown this once. It must be changed after
+// the next code. The person's sessions end.
+func (c *Console) ResetPassword(ctx context.Context, by access.Actor, id uuid.UUID) (secret.String, error) {
+	m, err := c.readMember(ctx, by, id, access.ResetPassword)
+	if err != nil {
+		return secret.String{}, err
+	}
+	if m.UserID == nil {
+		return secret.String{}, errNoUserID
+	}
+	made := password.Generate()
+	digest, err := c.passwords.Hash(ctx, made)
+	if err != nil {
+		return secret.String{}, err
+	}
+	err = c.change(ctx, by.Account, []event.Data{event.PasswordReset{Member: id, By: by.By()}}, func(db *queries.Queries) error {
+		return db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest})
+	})
+	if err != nil {
+		return secret.String{}, fmt.Errorf("resetting a password: %w", err)
+	}
+	return made, nil
+}
+
+// changeMember makes a change to a person while no code of the person's is being judged.
+func (c *Console) changeMember(ctx context.Context, by access.Actor, id uuid.UUID, action access.Action, do func(*queries.Queries, member) ([]event.Data, error)) error {
+	m, err := c.readMember(ctx, by, id, action)
+	if err != nil {
+		return err
+	}
+	err = c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) {
+		if err := db.MemberLock(ctx, id); err != nil {
+			return nil, err
+		}
+		return do(db, m)
+	})
+	if err != nil {
+		return fmt.Errorf("doing %s: %w", action, err)
+	}
+	return nil
+}
