@@ -28,7 +28,7 @@ SELECT sorted.id, (pg_advisory_xact_lock(sorted.k) IS NULL)::boolean AS unlocked
 -- challenge is void when its texts went to a number that is not the member's any more, or the
 -- member was deactivated.
 SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
-    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.purpose, c.device_kind, c.device_thumbprint, c.device_facets, c.phone_version, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
@@ -59,7 +59,7 @@ FROM q WHERE d.member_id = q.member_id AND d.software_id = q.software_id AND d.t
 -- name: JudgeWrite :exec
 -- Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
 -- counted and challenges closed ('' leaves one open); the devices of right codes are
--- registered; and events tell it.
+-- registered, the numbers of those that were to prove one are proved; and events tell it.
 WITH judged AS (
     INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
     SELECT unnest(@entry_ids::uuid[]), unnest(@entry_challenge_ids::uuid[]), unnest(@results::text[]), unnest(@tries_left::smallint[])
@@ -77,6 +77,12 @@ WITH judged AS (
     FROM (SELECT unnest(@device_ids::uuid[]) AS id, unnest(@device_account_ids::uuid[]) AS account_id, unnest(@device_member_ids::uuid[]) AS member_id,
         unnest(@device_software_ids::text[]) AS software_id, unnest(@device_kinds::text[]) AS kind, unnest(@device_thumbprints::bytea[]) AS thumbprint,
         unnest(@device_challenge_ids::uuid[]) AS challenge_id, unnest(@device_facets::jsonb[]) AS facets) q
+), proved AS (
+    INSERT INTO number_proof (member_id, phone_version)
+    SELECT DISTINCT ON (q.member_id) q.member_id, q.phone_version
+    FROM (SELECT unnest(@proof_member_ids::uuid[]) AS member_id, unnest(@proof_phone_versions::integer[]) AS phone_version) q
+    ORDER BY q.member_id, q.phone_version DESC
+    ON CONFLICT (member_id) DO UPDATE SET phone_version = EXCLUDED.phone_version, proved_at = now()
 )
 INSERT INTO verifier_event (id, type, account_id, body)
 SELECT unnest(@event_ids::uuid[]), unnest(@event_types::text[]), unnest(@event_account_ids::uuid[]), unnest(@event_bodies::bytea[]);

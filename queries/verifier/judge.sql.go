@@ -131,7 +131,7 @@ func (q *Queries) JudgePublicKeyInsert(ctx context.Context, arg JudgePublicKeyIn
 
 const judgeRead = `-- name: JudgeRead :many
 SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
-    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.device_kind, c.device_thumbprint, c.device_facets, c.seed, c.epoch,
+    c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.purpose, c.device_kind, c.device_thumbprint, c.device_facets, c.phone_version, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
@@ -157,9 +157,11 @@ type JudgeReadRow struct {
 	AccountID        [16]byte
 	MemberID         [16]byte
 	SoftwareID       string
+	Purpose          string
 	DeviceKind       string
 	DeviceThumbprint []byte
 	DeviceFacets     []byte
+	PhoneVersion     int32
 	Seed             []byte
 	Epoch            int64
 	ExpiresAt        time.Time
@@ -199,9 +201,11 @@ func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeRe
 			&i.AccountID,
 			&i.MemberID,
 			&i.SoftwareID,
+			&i.Purpose,
 			&i.DeviceKind,
 			&i.DeviceThumbprint,
 			&i.DeviceFacets,
+			&i.PhoneVersion,
 			&i.Seed,
 			&i.Epoch,
 			&i.ExpiresAt,
@@ -244,6 +248,12 @@ WITH judged AS (
     FROM (SELECT unnest($13::uuid[]) AS id, unnest($14::uuid[]) AS account_id, unnest($15::uuid[]) AS member_id,
         unnest($16::text[]) AS software_id, unnest($17::text[]) AS kind, unnest($18::bytea[]) AS thumbprint,
         unnest($19::uuid[]) AS challenge_id, unnest($20::jsonb[]) AS facets) q
+), proved AS (
+    INSERT INTO number_proof (member_id, phone_version)
+    SELECT DISTINCT ON (q.member_id) q.member_id, q.phone_version
+    FROM (SELECT unnest($21::uuid[]) AS member_id, unnest($22::integer[]) AS phone_version) q
+    ORDER BY q.member_id, q.phone_version DESC
+    ON CONFLICT (member_id) DO UPDATE SET phone_version = EXCLUDED.phone_version, proved_at = now()
 )
 INSERT INTO verifier_event (id, type, account_id, body)
 SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::bytea[])
@@ -270,11 +280,13 @@ type JudgeWriteParams struct {
 	DeviceThumbprints  [][]byte
 	DeviceChallengeIds [][16]byte
 	DeviceFacets       [][]byte
+	ProofMemberIds     [][16]byte
+	ProofPhoneVersions []int32
 }
 
 // Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
 // counted and challenges closed (” leaves one open); the devices of right codes are
-// registered; and events tell it.
+// registered, the numbers of those that were to prove one are proved; and events tell it.
 func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 	_, err := q.db.Exec(ctx, judgeWrite,
 		arg.EventIds,
@@ -297,6 +309,8 @@ func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 		arg.DeviceThumbprints,
 		arg.DeviceChallengeIds,
 		arg.DeviceFacets,
+		arg.ProofMemberIds,
+		arg.ProofPhoneVersions,
 	)
 	return err
 }

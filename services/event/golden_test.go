@@ -74,6 +74,7 @@ var examples = []example{
 	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "delivered"}}},
 	{"dispatcher", event.SMSUndelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "30005"}, Status: "undelivered"}},
 	{"verifier", event.DeviceRegistered{Challenge: challenge, Member: member, Device: dev, Software: "web", Kind: "key", Thumbprint: filled(32), Text: 2, Entry: entry}},
+	{"verifier", event.NumberProved{Challenge: challenge, Member: member, Version: 2, Text: 1, Entry: entry}},
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "wrong", TriesLeft: 4}},
 	{"verifier", event.CodeExpired{Challenge: challenge, Member: member}},
 	{"console", event.AccountCreated{Account: account, Kind: "pro", By: "operator"}},

@@ -250,7 +250,7 @@ func TestClosedSetsAreThoseOfTheCode(t *testing.T) {
 		{"envelope", []string{"$defs", "change"}, changes},
 		{"code.requested", data("reason"), append([]string{"unknown_device"}, changes...)},
 		{"code.requested", data("purpose"), sets["challenge_purpose"]},
-		{"code.rejected", data("result"), without(sets["verdict_result"], "registered")},
+		{"code.rejected", data("result"), without(sets["verdict_result"], "registered", "proved")},
 		{"device.revoked", data("reason"), sets["device_revoke_reason"]},
 		{"sms.undelivered", data("status"), without(sets["receipt_status"], "delivered", "in_transit", "unknown")},
 		{"account.created", data("kind"), sets["account_kind"]},

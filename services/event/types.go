@@ -11,7 +11,7 @@ var kinds = byType(
 	func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
 	func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
 	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
-	func() Data { return new(DeviceRegistered) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
+	func() Data { return new(DeviceRegistered) }, func() Data { return new(NumberProved) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
 	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
 	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
@@ -250,7 +250,16 @@ type DeviceRegistered struct {
 	Entry      uuid.UUID `json:"entry"`
 }
 
-// CodeRejected: an entry was judged and did not register the device.
+// NumberProved: the right code of a challenge was typed that was made to prove a number.
+type NumberProved struct {
+	Challenge uuid.UUID `json:"challenge"`
+	Member    uuid.UUID `json:"member"`
+	Version   int       `json:"version"` // of the number, as NumberChanged tells it
+	Text      int       `json:"text"`    // the number of the text whose code was typed
+	Entry     uuid.UUID `json:"entry"`
+}
+
+// CodeRejected: an entry was judged and was not the right code, or came too late.
 type CodeRejected struct {
 	Challenge uuid.UUID `json:"challenge"`
 	Member    uuid.UUID `json:"member"`
@@ -275,8 +284,8 @@ type AccountCreated struct {
 // OptionChanged: an option of an account was changed.
 type OptionChanged struct {
 	Account uuid.UUID `json:"account"`
-	Option  string    `json:"option"` // two_factor, demographics, upgrade_policy, upgrade_jump, bearer_refused
-	Before  string    `json:"before"` // true, false, a policy or a number
+	Option  string    `json:"option"` // as the console's API names it: two_factor, upgrade_policy
+	Before  string    `json:"before"` // true, false, a word, a number, or a list with commas
 	After   string    `json:"after"`
 	By      string    `json:"by"`
 }
@@ -327,6 +336,7 @@ func (AccountCreated) Type() string    { return "latchkey.account.created" }
 func (OptionChanged) Type() string     { return "latchkey.account.option_changed" }
 func (KeyCreated) Type() string        { return "latchkey.account.key_created" }
 func (KeyRevoked) Type() string        { return "latchkey.account.key_revoked" }
+func (NumberProved) Type() string      { return "latchkey.number.proved" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
 func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -359,3 +369,4 @@ func (d AccountCreated) Subject() uuid.UUID    { return d.Account }
 func (d OptionChanged) Subject() uuid.UUID     { return d.Account }
 func (d KeyCreated) Subject() uuid.UUID        { return d.Account }
 func (d KeyRevoked) Subject() uuid.UUID        { return d.Account }
+func (d NumberProved) Subject() uuid.UUID      { return d.Challenge }

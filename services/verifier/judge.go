@@ -23,6 +23,7 @@ type Result string
 
 const (
 	Registered Result = "registered"
+	Proved     Result = "proved" // the right code of a challenge that was to prove a number
 	Wrong      Result = "wrong"
 	Expired    Result = "expired"    // typed after the challenge's time was over or its number was changed, or judged after its key was destroyed
 	Closed     Result = "closed"     // the challenge had ended
@@ -31,13 +32,14 @@ const (
 )
 
 // Results is the closed set of results.
-var Results = []Result{Registered, Wrong, Expired, Closed, Locked, Unreadable}
+var Results = []Result{Registered, Proved, Wrong, Expired, Closed, Locked, Unreadable}
 
 // end is why a challenge was closed; "" while it is open.
 type end string
 
 const (
 	endRegistered end = "registered"
+	endProved     end = "proved"
 	endTries      end = "tries"
 	endLocked     end = "locked"
 )
@@ -45,6 +47,7 @@ const (
 // challenge is what judging knows and changes of a challenge.
 type challenge struct {
 	id, account, member uuid.UUID
+	proves              bool // the number, and registers nothing
 	expiresAt           time.Time
 	closed              bool // before this batch
 	lost                bool // over, and the key of its hour destroyed: nothing can be compared
@@ -138,8 +141,12 @@ func judgeOne(e entry, now time.Time, digits int) Result {
 		c.typedText = code.Match(parsed, e.candidates())
 	}
 	if c.typedText > 0 {
-		c.ended = endRegistered
 		e.tally.right()
+		if c.proves {
+			c.ended = endProved
+			return Proved
+		}
+		c.ended = endRegistered
 		return Registered
 	}
 	e.tally.wrong()

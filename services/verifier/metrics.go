@@ -54,7 +54,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, x := range Results {
 		m.verdicts.WithLabelValues(string(x))
 	}
-	for _, x := range []string{string(endRegistered), string(endTries), string(endLocked), "expired"} {
+	for _, x := range []string{string(endRegistered), string(endProved), string(endTries), string(endLocked), "expired"} {
 		m.ends.WithLabelValues(x)
 	}
 	m.work.WithLabelValues(string(Stream))

@@ -233,7 +233,7 @@ func (v *Verifier) load(ctx context.Context, rows []queries.JudgeReadRow) (entri
 	for _, r := range rows {
 		c, t := challenges[r.ChallengeID], tallies[r.MemberID]
 		if c == nil {
-			c = &challenge{id: r.ChallengeID, account: r.AccountID, member: r.MemberID, expiresAt: r.ExpiresAt, closed: r.ClosedAt != nil, void: r.Void, tries: int(r.Tries)}
+			c = &challenge{id: r.ChallengeID, account: r.AccountID, member: r.MemberID, proves: r.Purpose == proveNumber, expiresAt: r.ExpiresAt, closed: r.ClosedAt != nil, void: r.Void, tries: int(r.Tries)}
 			challenges[r.ChallengeID] = c
 		}
 		if t == nil {

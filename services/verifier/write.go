@@ -13,6 +13,9 @@ import (
 	"latchkey.dev/services/internal/store"
 )
 
+// proveNumber is the purpose of a challenge that proves a number and registers nothing.
+const proveNumber = "prove_number"
+
 // write keeps what was judged: verdicts, tries, registrations and the events that tell it.
 func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict, rows []queries.JudgeReadRow) ([]event.Event, error) {
 	var (
@@ -47,11 +50,11 @@ func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict
 			return nil, fmt.Errorf("counting a member's tries: %w", err)
 		}
 	}
-	registered, err := v.register(ctx, db, &p, out, rows)
+	told, err := v.register(ctx, db, &p, out, rows)
 	if err != nil {
 		return nil, err
 	}
-	events, err := tell(out, registered)
+	events, err := tell(out, told)
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +70,23 @@ func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict
 	return events, nil
 }
 
-// register adds the devices of right codes to what is written, and returns them by entry.
+// register adds the devices and proofs of right codes to what is written, and returns what
+// is told of them, by entry.
 func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries.JudgeWriteParams, out []verdict,
-	rows []queries.JudgeReadRow) (map[uuid.UUID]event.DeviceRegistered, error) {
-	told := map[uuid.UUID]event.DeviceRegistered{}
+	rows []queries.JudgeReadRow) (map[uuid.UUID]event.Data, error) {
+	told := map[uuid.UUID]event.Data{}
 	rowOf := map[uuid.UUID]queries.JudgeReadRow{}
 	for _, r := range rows {
 		rowOf[r.ID] = r
 	}
 	var retire queries.DeviceRetireParams
 	for _, d := range out {
+		r := rowOf[d.id]
+		if d.result == Proved {
+			p.ProofMemberIds = append(p.ProofMemberIds, r.MemberID)
+			p.ProofPhoneVersions = append(p.ProofPhoneVersions, r.PhoneVersion)
+			told[d.id] = event.NumberProved{Challenge: r.ChallengeID, Member: r.MemberID, Version: int(r.PhoneVersion), Text: d.challenge.typedText, Entry: d.id}
+		}
 		if d.result != Registered {
 			continue
 		}
@@ -84,7 +94,6 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		if err != nil {
 			return nil, fmt.Errorf("registering a device: %w", err)
 		}
-		r := rowOf[d.id]
 		if r.HasDevice {
 			retire.MemberIds = append(retire.MemberIds, r.MemberID)
 			retire.SoftwareIds = append(retire.SoftwareIds, r.SoftwareID)
@@ -109,11 +118,11 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 	return told, nil
 }
 
-func tell(out []verdict, registered map[uuid.UUID]event.DeviceRegistered) ([]event.Event, error) {
+func tell(out []verdict, right map[uuid.UUID]event.Data) ([]event.Event, error) {
 	var events []event.Event
 	for _, d := range out {
 		var data event.Data = event.CodeRejected{Challenge: d.challenge.id, Member: d.challenge.member, Entry: d.id, Result: string(d.result), TriesLeft: d.triesLeft}
-		if r, ok := registered[d.id]; ok {
+		if r, ok := right[d.id]; ok {
 			data = r
 		}
 		e, err := event.New("verifier", d.challenge.account, time.Now(), data)

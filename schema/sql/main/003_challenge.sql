@@ -1,4 +1,4 @@
--- A challenge is one request to register one device. Its tables are split by who writes them.
+-- A challenge is one request for a code: to register one device, or to prove a number. Its tables are split by who writes them.
 SET LOCAL ROLE latchkey_owner;
 
 CREATE TABLE challenge (
@@ -32,7 +32,7 @@ CREATE TABLE challenge (
     -- NIST SP 800-63B-4 section 3.1.3.2: ten minutes at most
     CONSTRAINT challenge_validity CHECK (expires_at > created_at AND expires_at <= created_at + interval '10 minutes'),
     CONSTRAINT challenge_tries CHECK (tries BETWEEN 0 AND 5),
-    CONSTRAINT challenge_end_reason CHECK (end_reason IN ('registered', 'expired', 'tries', 'locked')),
+    CONSTRAINT challenge_end_reason CHECK (end_reason IN ('registered', 'proved', 'expired', 'tries', 'locked')),
     CONSTRAINT challenge_end_whole CHECK ((closed_at IS NULL) = (end_reason IS NULL)),
     CONSTRAINT challenge_typed_text CHECK (typed_text BETWEEN 1 AND 3)
 ) PARTITION BY RANGE (id);
@@ -114,7 +114,7 @@ CREATE TABLE verdict (
     result text NOT NULL,
     tries_left smallint NOT NULL,
     judged_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT verdict_result CHECK (result IN ('registered', 'wrong', 'expired', 'closed', 'locked', 'unreadable'))
+    CONSTRAINT verdict_result CHECK (result IN ('registered', 'proved', 'wrong', 'expired', 'closed', 'locked', 'unreadable'))
 ) PARTITION BY RANGE (entry_id);
 CREATE TABLE verdict_default PARTITION OF verdict DEFAULT;
 

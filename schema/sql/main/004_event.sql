@@ -34,7 +34,7 @@ CREATE TABLE verifier_event (
     account_id uuid NOT NULL,
     body bytea NOT NULL,
     CONSTRAINT verifier_event_type CHECK (type IN (
-        'latchkey.device.registered', 'latchkey.code.rejected', 'latchkey.code.expired')),
+        'latchkey.device.registered', 'latchkey.number.proved', 'latchkey.code.rejected', 'latchkey.code.expired')),
     CONSTRAINT verifier_event_body CHECK (length(body) BETWEEN 2 AND 65536)
 ) PARTITION BY RANGE (id);
 CREATE TABLE console_event (

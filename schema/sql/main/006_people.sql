@@ -28,6 +28,13 @@ CREATE INDEX member_email_index ON member (email_index) WHERE email_index IS NOT
 CREATE INDEX member_phone_index ON member (phone_index) WHERE phone_index IS NOT NULL;
 CREATE INDEX device_member_id ON device (member_id) WHERE revoked_at IS NULL;
 
+-- number_proof is the last time that a person typed the code of a text to the own number, to prove it.
+CREATE TABLE number_proof (
+    member_id uuid PRIMARY KEY,
+    phone_version integer NOT NULL,     -- of the number that it was
+    proved_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- client_assignment says which staff see which clients.
 CREATE TABLE client_assignment (
     client_id uuid NOT NULL,
@@ -92,6 +99,7 @@ GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
 GRANT SELECT (id, typed_text) ON challenge TO latchkey_console;
 GRANT SELECT (challenge_id, attempt_no, text_no, provider) ON attempt TO latchkey_console;
 GRANT UPDATE (version) ON member TO latchkey_login;
+GRANT SELECT, INSERT, UPDATE (phone_version, proved_at) ON number_proof TO latchkey_verifier;
 GRANT INSERT ON console_grant TO latchkey_login;
 GRANT SELECT, DELETE ON console_grant TO latchkey_console;
 GRANT SELECT, INSERT, UPDATE (seen_at, ended_at), DELETE ON console_session TO latchkey_console;
