@@ -3,7 +3,7 @@
 -- attempts holds every attempt so far, oldest first.
 WITH q AS (SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@request_nos::smallint[]) AS request_no)
 SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.seed, c.epoch,
-    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at, c.language,
     (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
     s.name AS software_name, s.autofill_host, s.app_hash,
     coalesce((
@@ -77,7 +77,7 @@ WITH q AS (
     SELECT q.event_id, 'latchkey.sms.attempted', q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
 )
 SELECT c.id, a.request_no, c.account_id, c.member_id, c.seed, c.epoch,
-    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at, c.language,
     (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
     s.name AS software_name, s.autofill_host, s.app_hash, '[]'::jsonb AS attempts
 FROM claimed a

@@ -135,7 +135,7 @@ WITH q AS (
     SELECT q.event_id, 'latchkey.sms.attempted', q.account_id, q.body FROM q JOIN claimed ON claimed.id = q.id
 )
 SELECT c.id, a.request_no, c.account_id, c.member_id, c.seed, c.epoch,
-    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at, c.language,
     (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
     s.name AS software_name, s.autofill_host, s.app_hash, '[]'::jsonb AS attempts
 FROM claimed a
@@ -167,6 +167,7 @@ type AttemptFirstRow struct {
 	PhoneCountry string
 	ExpiresAt    time.Time
 	CreatedAt    time.Time
+	Language     string
 	Open         bool
 	Now          time.Time
 	SoftwareName string
@@ -209,6 +210,7 @@ func (q *Queries) AttemptFirst(ctx context.Context, arg AttemptFirstParams) ([]A
 			&i.PhoneCountry,
 			&i.ExpiresAt,
 			&i.CreatedAt,
+			&i.Language,
 			&i.Open,
 			&i.Now,
 			&i.SoftwareName,
@@ -314,7 +316,7 @@ func (q *Queries) DatabaseTime(ctx context.Context) (time.Time, error) {
 const deliveryRead = `-- name: DeliveryRead :many
 WITH q AS (SELECT unnest($1::uuid[]) AS challenge_id, unnest($2::smallint[]) AS request_no)
 SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.seed, c.epoch,
-    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at,
+    c.phone_sealed, c.phone_version, c.phone_country, c.expires_at, c.created_at, c.language,
     (c.closed_at IS NULL)::boolean AS open, now()::timestamptz AS now,
     s.name AS software_name, s.autofill_host, s.app_hash,
     coalesce((
@@ -344,6 +346,7 @@ type DeliveryReadRow struct {
 	PhoneCountry string
 	ExpiresAt    time.Time
 	CreatedAt    time.Time
+	Language     string
 	Open         bool
 	Now          time.Time
 	SoftwareName string
@@ -375,6 +378,7 @@ func (q *Queries) DeliveryRead(ctx context.Context, arg DeliveryReadParams) ([]D
 			&i.PhoneCountry,
 			&i.ExpiresAt,
 			&i.CreatedAt,
+			&i.Language,
 			&i.Open,
 			&i.Now,
 			&i.SoftwareName,

@@ -7,7 +7,7 @@ WITH q AS (
         unnest(@software_ids::text[]) AS software_id, unnest(@origins::text[]) AS origin, unnest(@device_kinds::text[]) AS device_kind,
         unnest(@thumbprints::bytea[]) AS thumbprint, unnest(@facets::jsonb[]) AS facets, unnest(@seeds::bytea[]) AS seed,
         unnest(@phones_sealed::bytea[]) AS phone_sealed, unnest(@phone_versions::integer[]) AS phone_version,
-        unnest(@phone_countries::text[]) AS phone_country, unnest(@phone_last_twos::text[]) AS phone_last_two,
+        unnest(@phone_countries::text[]) AS phone_country, unnest(@phone_last_twos::text[]) AS phone_last_two, unnest(@languages::text[]) AS language,
         unnest(@event_ids::uuid[]) AS event_id, unnest(@event_bodies::bytea[]) AS body
 ), spent AS (
     INSERT INTO used_proof (slot, proof_digest) SELECT slot, proof_digest FROM q ON CONFLICT DO NOTHING RETURNING slot, proof_digest
@@ -15,9 +15,9 @@ WITH q AS (
     SELECT q.* FROM q JOIN spent s ON s.slot = q.slot AND s.proof_digest = q.proof_digest
 ), made AS (
     INSERT INTO challenge (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, device_facets,
-        seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, expires_at)
+        seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, language, expires_at)
     SELECT id, account_id, member_id, software_id, 'register', origin, device_kind, thumbprint, facets,
-        seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two,
+        seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two, language,
         now() + (@valid_seconds::integer) * interval '1 second'
     FROM fresh
 ), asked AS (

@@ -17,17 +17,17 @@ WITH q AS (
         unnest($7::text[]) AS software_id, unnest($8::text[]) AS origin, unnest($9::text[]) AS device_kind,
         unnest($10::bytea[]) AS thumbprint, unnest($11::jsonb[]) AS facets, unnest($12::bytea[]) AS seed,
         unnest($13::bytea[]) AS phone_sealed, unnest($14::integer[]) AS phone_version,
-        unnest($15::text[]) AS phone_country, unnest($16::text[]) AS phone_last_two,
-        unnest($17::uuid[]) AS event_id, unnest($18::bytea[]) AS body
+        unnest($15::text[]) AS phone_country, unnest($16::text[]) AS phone_last_two, unnest($17::text[]) AS language,
+        unnest($18::uuid[]) AS event_id, unnest($19::bytea[]) AS body
 ), spent AS (
     INSERT INTO used_proof (slot, proof_digest) SELECT slot, proof_digest FROM q ON CONFLICT DO NOTHING RETURNING slot, proof_digest
 ), fresh AS (
-    SELECT q.slot, q.proof_digest, q.id, q.account_id, q.member_id, q.software_id, q.origin, q.device_kind, q.thumbprint, q.facets, q.seed, q.phone_sealed, q.phone_version, q.phone_country, q.phone_last_two, q.event_id, q.body FROM q JOIN spent s ON s.slot = q.slot AND s.proof_digest = q.proof_digest
+    SELECT q.slot, q.proof_digest, q.id, q.account_id, q.member_id, q.software_id, q.origin, q.device_kind, q.thumbprint, q.facets, q.seed, q.phone_sealed, q.phone_version, q.phone_country, q.phone_last_two, q.language, q.event_id, q.body FROM q JOIN spent s ON s.slot = q.slot AND s.proof_digest = q.proof_digest
 ), made AS (
     INSERT INTO challenge (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, device_facets,
-        seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, expires_at)
+        seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, language, expires_at)
     SELECT id, account_id, member_id, software_id, 'register', origin, device_kind, thumbprint, facets,
-        seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two,
+        seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two, language,
         now() + ($1::integer) * interval '1 second'
     FROM fresh
 ), asked AS (
@@ -55,6 +55,7 @@ type ChallengeInsertParams struct {
 	PhoneVersions  []int32
 	PhoneCountries []string
 	PhoneLastTwos  []string
+	Languages      []string
 	EventIds       [][16]byte
 	EventBodies    [][]byte
 }
@@ -84,6 +85,7 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 		arg.PhoneVersions,
 		arg.PhoneCountries,
 		arg.PhoneLastTwos,
+		arg.Languages,
 		arg.EventIds,
 		arg.EventBodies,
 	)

@@ -8,6 +8,7 @@ SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::byte
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
+    m.language, a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change,
     d.id AS device_id, d.seen_facets, coalesce(d.seen_at < now() - interval '1 hour', false)::boolean AS seen_long_ago,
     coalesce(t.day_count >= @day_limit::integer AND t.day_started_at > now() - interval '1 day'

@@ -19,6 +19,7 @@ SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::byte
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
+    m.language, a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change,
     d.id AS device_id, d.seen_facets, coalesce(d.seen_at < now() - interval '1 hour', false)::boolean AS seen_long_ago,
     coalesce(t.day_count >= $1::integer AND t.day_started_at > now() - interval '1 day'
@@ -42,29 +43,31 @@ type CheckReadParams struct {
 }
 
 type CheckReadRow struct {
-	MemberID      [16]byte
-	SoftwareID    string
-	Thumbprint    []byte
-	AccountID     [16]byte
-	Role          string
-	PublicKey     []byte
-	Deactivated   bool
-	PhoneSealed   []byte
-	PhoneVersion  int32
-	PhoneCountry  string
-	PhoneLastTwo  string
-	AccountKind   string
-	TwoFactor     bool
-	Demographics  bool
-	UpgradePolicy string
-	UpgradeJump   int16
-	BearerRefused bool
-	Contact       string
-	MustChange    bool
-	DeviceID      *[16]byte
-	SeenFacets    []byte
-	SeenLongAgo   bool
-	Locked        bool
+	MemberID        [16]byte
+	SoftwareID      string
+	Thumbprint      []byte
+	AccountID       [16]byte
+	Role            string
+	PublicKey       []byte
+	Deactivated     bool
+	PhoneSealed     []byte
+	PhoneVersion    int32
+	PhoneCountry    string
+	PhoneLastTwo    string
+	AccountKind     string
+	TwoFactor       bool
+	Demographics    bool
+	UpgradePolicy   string
+	UpgradeJump     int16
+	BearerRefused   bool
+	Contact         string
+	Language        *string
+	AccountLanguage string
+	MustChange      bool
+	DeviceID        *[16]byte
+	SeenFacets      []byte
+	SeenLongAgo     bool
+	Locked          bool
 }
 
 // All that decides a sign-in or a device check, for many at once; member_id repeats the question.
@@ -103,6 +106,8 @@ func (q *Queries) CheckRead(ctx context.Context, arg CheckReadParams) ([]CheckRe
 			&i.UpgradeJump,
 			&i.BearerRefused,
 			&i.Contact,
+			&i.Language,
+			&i.AccountLanguage,
 			&i.MustChange,
 			&i.DeviceID,
 			&i.SeenFacets,

@@ -240,10 +240,12 @@ func (q *Queries) SessionInsertUnrequired(ctx context.Context, arg SessionInsert
 
 const sessionRead = `-- name: SessionRead :one
 SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.created_at,
-    (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role,
+    (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role, m.language,
+    a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL
+JOIN account a ON a.id = s.account_id
 LEFT JOIN credential c ON c.member_id = s.member_id
 LEFT JOIN device d ON d.id = s.device_id
 WHERE s.token_digest = $1 AND s.ended_at IS NULL
@@ -252,17 +254,19 @@ WHERE s.token_digest = $1 AND s.ended_at IS NULL
 `
 
 type SessionReadRow struct {
-	ID         [16]byte
-	MemberID   [16]byte
-	AccountID  [16]byte
-	SoftwareID string
-	DeviceID   *[16]byte
-	Amr        []string
-	CreatedAt  time.Time
-	Stale      bool
-	UserID     string
-	Role       string
-	MustChange bool
+	ID              [16]byte
+	MemberID        [16]byte
+	AccountID       [16]byte
+	SoftwareID      string
+	DeviceID        *[16]byte
+	Amr             []string
+	CreatedAt       time.Time
+	Stale           bool
+	UserID          string
+	Role            string
+	Language        *string
+	AccountLanguage string
+	MustChange      bool
 }
 
 // A live session: an hour since it was last seen, a day since it was made (NIST SP 800-63B-4
@@ -281,6 +285,8 @@ func (q *Queries) SessionRead(ctx context.Context, tokenDigest []byte) (SessionR
 		&i.Stale,
 		&i.UserID,
 		&i.Role,
+		&i.Language,
+		&i.AccountLanguage,
 		&i.MustChange,
 	)
 	return i, err

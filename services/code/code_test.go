@@ -138,6 +138,18 @@ func TestCompose(t *testing.T) {
 	if text, err = code.Compose(words.English, "Maple", c, 5, code.Autofill{AppHash: "FA+9qCX9VSu"}); err != nil || !strings.HasSuffix(text, "\nFA+9qCX9VSu") {
 		t.Errorf("Compose for Android = %q, %v", text, err)
 	}
+	for _, lang := range words.Languages {
+		for _, minutes := range []int{1, 10} {
+			longest := code.Derive(key, id, 1, seed, code.MaxDigits)
+			text, err := code.Compose(lang, strings.Repeat("M", 30), longest, minutes, code.Autofill{Host: "login.a-long-name.example"})
+			if n, ok := code.Septets(text); err != nil || !ok || n > code.SegmentSeptets || !strings.HasPrefix(text, longest.Reveal()) {
+				t.Errorf("%s, %d minutes: %q has %d septets, GSM-7 %v, %v", lang, minutes, text, n, ok, err)
+			}
+		}
+	}
+	if err := code.Fits(strings.Repeat("M", 30), code.Autofill{Host: strings.Repeat("a", 60)}); !errors.Is(err, code.ErrNotOneSegment) {
+		t.Errorf("Fits with a host of 60 = %v", err)
+	}
 	for _, service := range []string{"Ωmega ☎", strings.Repeat("x", 100)} {
 		if _, err := code.Compose(words.English, service, c, 5, code.Autofill{Host: "login.maple.example"}); !errors.Is(err, code.ErrNotOneSegment) {
 			t.Errorf("Compose(%q) error = %v, want ErrNotOneSegment", service, err)

@@ -60,3 +60,18 @@ func Compose(lang words.Language, service string, c Code, minutes int, fill Auto
 	}
 	return b.String(), nil
 }
+
+// maxMinutes is how long a code may be valid.
+const maxMinutes = 10
+
+// Fits reports whether every text to a service's people is one segment, in every language
+// and with the longest code: nil, else ErrNotOneSegment.
+func Fits(service string, fill Autofill) error {
+	longest := Code{strings.Repeat("0", MaxDigits)}
+	for _, l := range words.Languages {
+		if _, err := Compose(l, service, longest, maxMinutes, fill); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -205,7 +205,8 @@ func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, 
 	}
 	c := code.Derive(key, row.ID, text, row.Seed, d.o.Digits)
 	minutes := int(row.ExpiresAt.Sub(row.Now) / time.Minute)
-	written, err := code.Compose(words.English, row.SoftwareName, c, max(minutes, 1), code.Autofill{Host: row.AutofillHost, AppHash: row.AppHash})
+	lang, _ := words.Parse(row.Language)
+	written, err := code.Compose(lang, row.SoftwareName, c, max(minutes, 1), code.Autofill{Host: row.AutofillHost, AppHash: row.AppHash})
 	if err != nil {
 		return to, body, fmt.Errorf("composing a text of software: %w", err)
 	}

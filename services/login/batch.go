@@ -9,6 +9,7 @@ import (
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
+	"latchkey.dev/services/words"
 )
 
 // checkKey is one row of CheckRead.
@@ -122,6 +123,7 @@ func (l *Login) writeChallenges(ctx context.Context, batch []newChallenge) ([]ti
 		p.PhonesSealed = append(p.PhonesSealed, c.member.PhoneSealed)
 		p.PhoneVersions = append(p.PhoneVersions, c.member.PhoneVersion)
 		p.PhoneCountries = append(p.PhoneCountries, c.member.PhoneCountry)
+		p.Languages = append(p.Languages, string(words.Match(c.member.Language, c.language, c.member.AccountLanguage)))
 		p.PhoneLastTwos = append(p.PhoneLastTwos, c.member.PhoneLastTwo)
 		p.EventIds = append(p.EventIds, c.event.ID)
 		p.EventBodies = append(p.EventBodies, c.event.Body)

@@ -40,6 +40,7 @@ type question struct {
 	facets     device.Facets
 	address    netip.Addr
 	userAgent  string
+	language   string // as Accept-Language says it
 	// session is the id of the session that an answer of "in" makes, Nil where the product keeps its own.
 	session uuid.UUID
 }

@@ -69,6 +69,7 @@ func (l *Login) postSignIn(w http.ResponseWriter, r *http.Request) error {
 func (l *Login) signIn(r *http.Request, q question, in signInRequest) (a answer, token string, err error) {
 	ctx := r.Context()
 	q.address, q.userAgent = web.Address(r, l.o.Proxies), clip(r.UserAgent())
+	q.language = askedFor(r)
 	if q.software, err = l.software(ctx, in.Software); err != nil {
 		return a, "", err
 	}
@@ -180,6 +181,7 @@ type browserHeaders struct {
 	Brands          string `json:"sec_ch_ua,omitempty"`
 	Platform        string `json:"sec_ch_ua_platform,omitempty"`
 	PlatformVersion string `json:"sec_ch_ua_platform_version,omitempty"`
+	Language        string `json:"accept_language,omitempty"`
 }
 
 func (l *Login) postDeviceCheck(w http.ResponseWriter, r *http.Request) error {
@@ -191,7 +193,7 @@ func (l *Login) postDeviceCheck(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	q := question{origin: originDeviceCheck, kind: "key", member: in.Member, userAgent: clip(in.Headers.UserAgent)}
+	q := question{origin: originDeviceCheck, kind: "key", member: in.Member, userAgent: clip(in.Headers.UserAgent), language: in.Headers.Language}
 	if q.software, err = l.software(r.Context(), in.Software); err != nil {
 		return err
 	}
@@ -205,7 +207,8 @@ func (l *Login) postDeviceCheck(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q.thumbprint, q.proof = p.Thumbprint, onceAt(p.ID, p.NonceTime)
-	q.facets = device.FromHeaders(device.Headers(in.Headers))
+	q.facets = device.FromHeaders(device.Headers{UserAgent: in.Headers.UserAgent, Brands: in.Headers.Brands,
+		Platform: in.Headers.Platform, PlatformVersion: in.Headers.PlatformVersion})
 	if in.Facets != nil {
 		q.facets = in.Facets.Bounded()
 	}

@@ -100,6 +100,12 @@ GRANT SELECT (id, typed_text) ON challenge TO latchkey_console;
 GRANT SELECT (challenge_id, attempt_no, text_no, provider) ON attempt TO latchkey_console;
 GRANT UPDATE (version) ON member TO latchkey_login;
 GRANT SELECT, INSERT, UPDATE (phone_version, proved_at) ON number_proof TO latchkey_verifier;
+-- what its texts are written in: fixed when it is made, since the dispatcher knows nobody's choice
+ALTER TABLE challenge
+    ADD COLUMN language text NOT NULL DEFAULT 'en',
+    ADD CONSTRAINT challenge_language CHECK (language IN ('en', 'fr', 'es', 'de'));
+GRANT SELECT (language) ON challenge TO latchkey_dispatcher;
+
 GRANT INSERT ON console_grant TO latchkey_login;
 GRANT SELECT, DELETE ON console_grant TO latchkey_console;
 GRANT SELECT, INSERT, UPDATE (seen_at, ended_at), DELETE ON console_session TO latchkey_console;

@@ -143,6 +143,8 @@ func (s Software) faults() (all []string) {
 	wrong(!slices.Contains([]string{"web", "mobile"}, s.Kind), "kind: must be web or mobile")
 	n, gsm := code.Septets(s.Name)
 	wrong(s.Name == "" || !gsm || n > 30, "name: must be 1 to 30 characters that a text can carry (GSM-7)")
+	wrong(s.Name != "" && gsm && n <= 30 && code.Fits(s.Name, code.Autofill{Host: s.AutofillHost, AppHash: s.AppHash}) != nil,
+		"autofill_host: must be shorter, or the name: together they do not fit into one text")
 	wrong(s.AutofillHost != "" && !host.MatchString(s.AutofillHost), "autofill_host: must be a host without port")
 	wrong(s.AppHash != "" && !appHash.MatchString(s.AppHash), "app_hash: must be the 11 characters of Android's SMS Retriever")
 	wrong(s.AutofillHost != "" && s.AppHash != "", "autofill_host: only one of it and app_hash may be set")
