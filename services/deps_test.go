@@ -34,6 +34,8 @@ var reserved = []struct {
 	{"github.com/twilio/twilio-go", `sms/twilio`, `sms/(twilio|configured)|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|up/local|e2e/.*`, "only its adapter speaks to Twilio's SDK, and only the dispatcher sends"},
 	{"github.com/nats-io/nats-server/v2", `internal/natsd`, `internal/(natsd|bustest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/up|(bench|e2e)(/.*)?`, "services speak to the bus; only the embedded default is one"},
 	{module + "sms/carriers", `sms/(carriers|smstest|vonage|twilio)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|(bench|e2e|example)(/.*)?`, `sms/(carriers|smstest)|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(carriers|bench|up)|(bench|e2e)(/.*)?`, "a service that runs for real has no simulated carrier in it"},
+	{"github.com/wneessen/go-mail", `mail`, `mail(/.*)?|dispatcher|sms/configured|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|(up|bench|e2e)(/.*)?`, "only the seam speaks to the SMTP library, and only the dispatcher sends"},
+	{"github.com/emersion/go-smtp", `mail/mailbox`, `mail/mailbox|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(bench|up)|(bench|e2e)(/.*)?`, "a service that runs for real has no simulated mail server in it"},
 	{"github.com/chromedp/chromedp", ``, `internal/browsertest`, "browsers are for tests"},
 	{"testing", ``, `.*test|internal/storetest/.*`, "no program links what is for tests"},
 }
@@ -60,7 +62,7 @@ func ours(path string) bool { return strings.HasPrefix(path, module) }
 
 // service is the service that a package belongs to, "" for none.
 func service(path string) string {
-	if name := top(path); ours(path) && name != "internal" && name != "sms" && !slices.Contains(domain, name) && !slices.Contains(assembly, name) {
+	if name := top(path); ours(path) && name != "internal" && name != "sms" && name != "mail" && !slices.Contains(domain, name) && !slices.Contains(assembly, name) {
 		return name
 	}
 	return ""

@@ -21,6 +21,8 @@
 //	sms/carriers   simulated carriers that speak the vendors' protocols, with a page of the phones
 //	sms/smstest    holds every provider to the promises of the seam
 //
+//	mail           the seam to the mail server that takes notices; mail/mailbox simulates one
+//
 //	internal/      machinery without business words: the bus, the database, batches, proofs, pages
 //
 //	event          what services tell each other
