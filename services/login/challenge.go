@@ -267,6 +267,8 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err := l.use(r.Context(), onceAt(sha256.Sum256([]byte("ticket "+ticket)), made)); err != nil {
 		return err
 	}
+	ctx, leave := l.followers.follow(r.Context(), id)
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would gather it
@@ -278,7 +280,7 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 	alive := time.NewTicker(streamAlive)
 	defer alive.Stop()
 	for last := []byte(nil); ; {
-		row, err := l.states.Do(r.Context(), id)
+		row, err := l.states.Do(ctx, id)
 		if err == nil && row != nil {
 			a, err := seen(row)
 			if err != nil {
@@ -307,7 +309,7 @@ func (l *Login) getEvents(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 			flush.Flush()
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return nil
 		case <-l.stopped:
 			return nil

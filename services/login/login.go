@@ -115,6 +115,7 @@ type Login struct {
 	site      *page.Site
 	clocks    cached[clock]
 	clock     atomic.Pointer[clock]
+	followers followers
 	apiKeys   sync.Map // digest → apiKey, for a second
 
 	checks     *coalesce.Batcher[checkKey, *queries.CheckReadRow]

@@ -156,3 +156,25 @@ func TestStreamEndsWithTheService(t *testing.T) {
 		t.Errorf("a service that was stopped tells %v", state)
 	}
 }
+
+// A fifth stream of a challenge ends the oldest: no page that is opened again is refused, and
+// nobody can hold streams without end.
+func TestStreamsOfAChallengeAreFew(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", true)
+	h.member(ada)
+	c := h.begin("ada")
+	var open []*stream
+	for range 5 {
+		s := c.stream()
+		s.tells("requested")
+		open = append(open, s)
+	}
+	if state, more := open[0].next(); more {
+		t.Errorf("the oldest of five streams tells %v", state)
+	}
+	h.exec("UPDATE challenge SET closed_at = now(), end_reason = 'registered'")
+	for _, s := range open[1:] {
+		s.tells("registered")
+	}
+}
