@@ -2,11 +2,17 @@
 -- People of an account in the order of their user IDs, a page after the last one of the page
 -- before. Search is the beginning of a user ID, in lower case, or a blind index.
 SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
-    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated, (m.locked_at IS NOT NULL)::boolean AS locked,
+    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
+    (m.locked_at IS NOT NULL OR coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false))::boolean AS locked,
     (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
-FROM member m
+FROM member m LEFT JOIN member_try t ON t.member_id = m.id
 WHERE m.account_id = @account_id AND (lower(coalesce(m.user_id, '')), m.id) > (@after_user_id::text, @after_id::uuid)
     AND m.role = ANY(@roles::text[]) AND (m.deactivated_at IS NOT NULL) = @deactivated::boolean
+    AND (NOT @no_number::boolean OR m.phone_index IS NULL)
+    AND (NOT @no_device::boolean OR NOT EXISTS (SELECT FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL))
+    AND (NOT @locked::boolean OR m.locked_at IS NOT NULL OR t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100)
     AND (@prefix::text = '' OR lower(coalesce(m.user_id, '')) LIKE @prefix::text || '%')
 ORDER BY lower(coalesce(m.user_id, '')), m.id LIMIT @most;
 

@@ -12,13 +12,19 @@ import (
 
 const memberList = `-- name: MemberList :many
 SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
-    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated, (m.locked_at IS NOT NULL)::boolean AS locked,
+    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
+    (m.locked_at IS NOT NULL OR coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false))::boolean AS locked,
     (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
-FROM member m
+FROM member m LEFT JOIN member_try t ON t.member_id = m.id
 WHERE m.account_id = $1 AND (lower(coalesce(m.user_id, '')), m.id) > ($2::text, $3::uuid)
     AND m.role = ANY($4::text[]) AND (m.deactivated_at IS NOT NULL) = $5::boolean
-    AND ($6::text = '' OR lower(coalesce(m.user_id, '')) LIKE $6::text || '%')
-ORDER BY lower(coalesce(m.user_id, '')), m.id LIMIT $7
+    AND (NOT $6::boolean OR m.phone_index IS NULL)
+    AND (NOT $7::boolean OR NOT EXISTS (SELECT FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL))
+    AND (NOT $8::boolean OR m.locked_at IS NOT NULL OR t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100)
+    AND ($9::text = '' OR lower(coalesce(m.user_id, '')) LIKE $9::text || '%')
+ORDER BY lower(coalesce(m.user_id, '')), m.id LIMIT $10
 `
 
 type MemberListParams struct {
@@ -27,6 +33,9 @@ type MemberListParams struct {
 	AfterID     [16]byte
 	Roles       []string
 	Deactivated bool
+	NoNumber    bool
+	NoDevice    bool
+	Locked      bool
 	Prefix      string
 	Most        int32
 }
@@ -53,6 +62,9 @@ func (q *Queries) MemberList(ctx context.Context, arg MemberListParams) ([]Membe
 		arg.AfterID,
 		arg.Roles,
 		arg.Deactivated,
+		arg.NoNumber,
+		arg.NoDevice,
+		arg.Locked,
 		arg.Prefix,
 		arg.Most,
 	)

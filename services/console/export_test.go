@@ -1,4 +1,38 @@
 package console
 
+import "context"
+
 // Sweep is one round of the upkeep.
 var Sweep = (*Console).sweep
+
+// Routes lists the patterns of the API.
+func (c *Console) Routes() (patterns []string) {
+	for _, r := range c.api() {
+		patterns = append(patterns, r.pattern)
+	}
+	return patterns
+}
+
+// Occupy takes every slot of the password hashing.
+func (c *Console) Occupy() (release func()) {
+	var taken []func()
+	for range c.o.Hashing {
+		give, err := c.passwords.Slot(context.Background())
+		if err != nil {
+			panic(err) // only while others hash
+		}
+		taken = append(taken, give)
+	}
+	return func() {
+		for _, give := range taken {
+			give()
+		}
+	}
+}
+
+// Requests and Answers are the bodies of the API, by the names of their schemas.
+var (
+	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}}
+	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
+		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}}
+)

@@ -81,6 +81,9 @@ func (m member) shown() Member {
 type Search struct {
 	Roles       []device.Role // all if empty
 	Prefix      string        // of the user ID, in any case
+	NoNumber    bool          // only who has none
+	NoDevice    bool          // only who has no live registration
+	Locked      bool          // only who is locked
 	Deactivated bool
 	After       Place // the last one of the page before
 	Most        int   // 50 if zero, 500 at most
@@ -88,20 +91,22 @@ type Search struct {
 
 // Place is where a page of people ended.
 type Place struct {
-	UserID string
-	ID     uuid.UUID
+	UserID string    `json:"u"`
+	ID     uuid.UUID `json:"i"`
 }
 
 // Listed is a person in a list.
 type Listed struct {
-	ID                    uuid.UUID
-	Role                  device.Role
-	UserID                string
-	PhoneCountry, LastTwo string // "" where there is no number
-	HasEmail              bool
-	Deactivated, Locked   bool
-	Devices               int // live registrations
-	CreatedAt             time.Time
+	ID          uuid.UUID   `json:"id"`
+	Role        device.Role `json:"role"`
+	UserID      string      `json:"user_id,omitempty"`
+	Country     string      `json:"country,omitempty"`  // of the number; "" where there is none
+	LastTwo     string      `json:"last_two,omitempty"` // digits of the number
+	HasEmail    bool        `json:"has_email"`
+	Deactivated bool        `json:"deactivated"`
+	Locked      bool        `json:"locked"` // by "this was not me", or by wrong codes
+	Devices     int         `json:"devices"`
+	CreatedAt   time.Time   `json:"created_at"`
 }
 
 // maxPrefix bounds what is searched for, in bytes: a user ID has no more.
@@ -126,7 +131,7 @@ func (c *Console) List(ctx context.Context, by access.Actor, s Search) (page []L
 		}
 	}
 	rows, err := c.q.MemberList(ctx, queries.MemberListParams{AccountID: by.Account, AfterUserID: strings.ToLower(s.After.UserID), AfterID: s.After.ID,
-		Roles: roles, Deactivated: s.Deactivated, Prefix: like(strings.ToLower(s.Prefix)), Most: int32(s.Most) + 1})
+		Roles: roles, Deactivated: s.Deactivated, NoNumber: s.NoNumber, NoDevice: s.NoDevice, Locked: s.Locked, Prefix: like(strings.ToLower(s.Prefix)), Most: int32(s.Most) + 1})
 	if err != nil {
 		return nil, false, fmt.Errorf("listing people: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -21,10 +22,7 @@ type route struct {
 
 // api is the whole API: what schema/http/console.yaml describes.
 func (c *Console) api() []route {
-	return []route{
-		{"GET /v1/me", c.getMe},
-		{"GET /v1/members/{id}", c.getMember},
-	}
+	return slices.Concat([]route{{"GET /v1/me", c.getMe}}, c.members())
 }
 
 func (c *Console) routes(mux *http.ServeMux) {

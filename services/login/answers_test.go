@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -224,7 +223,7 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	want(t, "signing out", 204, "")(h.call("DELETE", "/v1/session", nil, "Authorization", "Bearer "+plain))
 	h.exec("ALTER TABLE session RENAME TO session_away")
 	want(t, "without a table", 503, "unavailable")(h.call("GET", "/v1/session", nil, "Authorization", "Bearer "+plain))
-	h.given()
+	h.contract.Given(ungiven, ungivenProblems)
 }
 
 // follow reads a stream to its end.
@@ -301,7 +300,7 @@ func (h *house) numberless() {
 	want(h.t, "no number", 403, "no-number")(s.signIn(newDevice(h.t), "eve", password))
 	want(h.t, "no number", 403, "no-number")(s.call("POST", "/v1/device-checks", map[string]any{"member": id, "software": "web",
 		"proof": s.proof(newDevice(h.t), "POST", "https://shop.example/login", uuid.Nil)}, auth...))
-	h.contract.also(s.contract)
+	h.contract.Also(s.contract)
 }
 
 // busy asks for hashing when all of it is in use.
@@ -327,36 +326,3 @@ var ungiven = []string{"DELETE /v1/session 404"}
 
 // ungivenProblems: a fault, and what only the pages' way without a key is answered.
 var ungivenProblems = []string{"/problems/internal", "/problems/key-required"}
-
-// given fails the test for every answer of the document that no request was given.
-func (h *house) given() {
-	h.t.Helper()
-	for path, item := range h.contract.doc.Paths.Map() {
-		for method, op := range item.Operations() {
-			for status := range op.Responses.Map() {
-				code, err := strconv.Atoi(status)
-				if err != nil {
-					h.t.Errorf("%s %s answers %s, which is no status", method, path, status)
-				}
-				if what := method + " " + path + " " + status; code < 500 && !h.contract.answered[what] && !slices.Contains(ungiven, what) {
-					h.t.Errorf("nobody was answered %s", what)
-				}
-			}
-		}
-	}
-	for typ := range describedProblems(h.t) {
-		if !h.contract.problems[typ] && !slices.Contains(ungivenProblems, typ) {
-			h.t.Errorf("nobody was answered %s", typ)
-		}
-	}
-}
-
-// also counts what another house was answered.
-func (c *contract) also(other *contract) {
-	for what := range other.answered {
-		c.answered[what] = true
-	}
-	for typ := range other.problems {
-		c.problems[typ] = true
-	}
-}

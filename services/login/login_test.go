@@ -24,6 +24,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/contracttest"
 	"latchkey.dev/services/internal/dpop"
 	passwords "latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/seal"
@@ -67,9 +68,9 @@ type house struct {
 	log      *bytes.Buffer
 	account  uuid.UUID
 	apiKey   string
-	contract *contract // all traffic passes through it
-	known    string    // what was written by the last look, "" for not known
-	fresh    string    // a nonce
+	contract *contracttest.Contract // all traffic passes through it
+	known    string                 // what was written by the last look, "" for not known
+	fresh    string                 // a nonce
 	freshAt  time.Time
 	options  login.Options
 }
@@ -110,7 +111,7 @@ func newHouse(t *testing.T, kind string, twoFactor bool) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.contract = underContract(t, web.Exact(h.login.Handler()))
+	h.contract = contracttest.New(t, description, web.Exact(h.login.Handler()))
 	server.Config.Handler, server.Config.MaxHeaderBytes = h.contract, web.MaxHeader
 	server.Start()
 	t.Cleanup(server.Close)

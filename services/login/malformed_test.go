@@ -16,6 +16,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
+	"latchkey.dev/services/internal/contracttest"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/web"
 )
@@ -182,7 +183,7 @@ func TestOddFieldsAreRefused(t *testing.T) {
 			all := h.targets()
 			x := all[slices.IndexFunc(all, func(x target) bool { return x.route == route })]
 			method, path, _ := strings.Cut(route, " ")
-			s := h.contract.doc.Paths.Value(path).GetOperation(method).RequestBody.Value.Content["application/json"].Schema.Value
+			s := h.contract.Doc.Paths.Value(path).GetOperation(method).RequestBody.Value.Content["application/json"].Schema.Value
 			for _, place := range places(s) {
 				for name, odd := range oddities {
 					if number := strings.HasSuffix(place[len(place)-1], "_major") || place[len(place)-1] == "hints"; number && strings.HasPrefix(odd, `"`) && name != "a space" {
@@ -223,7 +224,7 @@ type routesOnly struct{}
 
 // bodied lists the routes that take a body.
 func (routesOnly) bodied(t *testing.T) (routes []string) {
-	for path, item := range describe(t).Paths.Map() {
+	for path, item := range contracttest.Describe(t, description).Paths.Map() {
 		for method, op := range item.Operations() {
 			if op.RequestBody != nil {
 				routes = append(routes, method+" "+path)
