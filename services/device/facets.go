@@ -1,12 +1,6 @@
 package device
 
-import (
-	"strconv"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/mileusna/useragent"
-)
+import "strconv"
 
 // Facets are what a major upgrade changes: the browser and the operating system.
 // The zero value says that nothing is known.
@@ -15,92 +9,9 @@ type Facets struct {
 	BrowserMajor int    `json:"browser_major,omitempty"`
 	OS           string `json:"os,omitempty"`
 	OSMajor      int    `json:"os_major,omitempty"`
-	// Hints says that they come from Client Hints, which tell more than a User-Agent:
-	// hints are compared with hints only.
+	// Hints says that they come from Client Hints, which tell more than a User-Agent: of the
+	// two only what both tell alike is compared.
 	Hints bool `json:"hints,omitempty"`
-}
-
-// maxHeader bounds what is looked at in any one header, in bytes.
-const maxHeader = 1024
-
-// Headers are the request headers that tell about a browser.
-type Headers struct {
-	UserAgent       string // User-Agent
-	Brands          string // Sec-CH-UA
-	Platform        string // Sec-CH-UA-Platform
-	PlatformVersion string // Sec-CH-UA-Platform-Version
-}
-
-// FromHeaders reads the facets of a browser: from Client Hints where they say who and
-// on what, else from the User-Agent.
-func FromHeaders(h Headers) Facets {
-	if f, ok := fromHints(h); ok {
-		return f
-	}
-	ua := h.UserAgent
-	if len(ua) > maxHeader {
-		ua = ua[:maxHeader]
-	}
-	p := useragent.Parse(ua)
-	return Facets{Browser: family(p.Name), BrowserMajor: major(p.Version), OS: name(p.OS), OSMajor: major(p.OSVersion)}
-}
-
-// fromHints reads the brand list of Sec-CH-UA (a structured field list: wicg.github.io/ua-client-hints).
-func fromHints(h Headers) (Facets, bool) {
-	platform := strings.Trim(h.Platform, `"`)
-	if len(h.Brands) > maxHeader || len(platform) > 64 || platform == "" || h.Brands == "" || h.PlatformVersion == "" {
-		return Facets{}, false
-	}
-	f := Facets{OS: name(platform), OSMajor: major(strings.Trim(h.PlatformVersion, `"`)), Hints: true}
-	for brand := range strings.SplitSeq(h.Brands, ",") {
-		who, version, ok := strings.Cut(strings.TrimSpace(brand), ";v=")
-		who = strings.Trim(who, `"`)
-		if !ok || strings.ContainsAny(who, "()/:;_?.") || strings.Contains(who, "Not") {
-			continue // a made-up brand, there so that nobody relies on the list's order
-		}
-		// Chromium names itself beside the browser that is made of it; the browser counts.
-		if f.Browser == "" || f.Browser == "Chromium" {
-			f.Browser, f.BrowserMajor = family(who), major(strings.Trim(version, `"`))
-		}
-	}
-	return f, f.Browser != ""
-}
-
-// family gives the names of one browser one name.
-func family(who string) string {
-	switch who {
-	case "Google Chrome", "Chrome", "Headless Chrome":
-		return "Chrome"
-	case "Microsoft Edge", "Edge":
-		return "Edge"
-	}
-	return name(who)
-}
-
-// maxName bounds the name of a browser or a system, in bytes.
-const maxName = 64
-
-// name cuts a name to its bound, between characters, and leaves out what JSON or the
-// database could not keep: what is kept must be what is compared later.
-func name(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
-	if len(s) <= maxName {
-		return s
-	}
-	end := maxName
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
-}
-
-func major(version string) int {
-	digits, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(digits)
-	if err != nil || n < 0 || n > 1_000_000 {
-		return 0
-	}
-	return n
 }
 
 // Policy is an account's answer to major upgrades.
@@ -131,25 +42,69 @@ type Decision struct {
 	Change Change
 	// AskAgain says that the registration ends and a code is due.
 	AskAgain bool
+	// From and To say what changed, as "Chrome 137" and "Chrome 143", as far as is known.
+	From, To string
 }
 
 // Compare decides whether now is still the device last seen as seen. jump is how many
-// browser majors Evergreen bears at once. What is not known on either side, or was
-// learnt another way (hints against a User-Agent), is no change.
+// browser majors Evergreen bears at once. What is not known on either side is no change,
+// and where only one side comes from hints, neither is what a User-Agent hides or freezes.
 func Compare(p Policy, jump int, seen, now Facets) Decision {
-	if seen.Hints != now.Hints {
-		return Decision{}
-	}
+	alike := seen.Hints == now.Hints
+	desktopSite := seen.OS != now.OS && sameMachine[[2]string{min(seen.OS, now.OS), max(seen.OS, now.OS)}]
+	sameBrowser := seen.Browser == now.Browser
 	switch {
-	case known(seen.OS, now.OS) && seen.OS != now.OS,
-		seen.OSMajor > 0 && now.OSMajor > 0 && seen.OSMajor != now.OSMajor:
-		return Decision{NewOS, p != Off}
-	case known(seen.Browser, now.Browser) && seen.Browser != now.Browser:
-		return Decision{NewBrowser, p != Off}
-	case seen.BrowserMajor > 0 && now.BrowserMajor > 0 && seen.BrowserMajor != now.BrowserMajor:
-		return Decision{BrowserUpgrade, p == Strict || p == Evergreen && abs(now.BrowserMajor-seen.BrowserMajor) > jump}
+	case known(seen.OS, now.OS) && seen.OS != now.OS && !desktopSite,
+		alike && !desktopSite && seen.OSMajor > 0 && now.OSMajor > 0 && seen.OSMajor != now.OSMajor:
+		return Decision{NewOS, p != Off, told(seen.OS, seen.OSMajor), told(now.OS, now.OSMajor)}
+	case alike && known(seen.Browser, now.Browser) && !sameBrowser:
+		return Decision{NewBrowser, p != Off, told(seen.Browser, seen.BrowserMajor), told(now.Browser, now.BrowserMajor)}
+	case (alike || sameBrowser) && seen.BrowserMajor > 0 && now.BrowserMajor > 0 && seen.BrowserMajor != now.BrowserMajor:
+		steps := abs(step(now) - step(seen))
+		return Decision{BrowserUpgrade, p == Strict || p == Evergreen && steps > jump,
+			told(seen.Browser, seen.BrowserMajor), told(now.Browser, now.BrowserMajor)}
 	}
 	return Decision{}
+}
+
+// sameMachine are the systems that a browser of one device names by turns: asked for the
+// desktop's version of a page, an iPad says that it is a Mac, and an Android that it is Linux.
+// A device's key cannot move from the one to the other.
+var sameMachine = map[[2]string]bool{{iOS, macOS}: true, {android, linux}: true}
+
+// step counts the majors of a browser one by one: Safari went from 18 to 26.
+func step(f Facets) int {
+	if f.Browser == safari && f.BrowserMajor >= 26 {
+		return f.BrowserMajor - 7
+	}
+	return f.BrowserMajor
+}
+
+// told names a browser or a system with its major, as far as they are known.
+func told(who string, major int) string {
+	if who == "" || major == 0 {
+		return who
+	}
+	return who + " " + strconv.Itoa(major)
+}
+
+// After returns what to keep of a device that was seen and is the same now: what is not
+// known now stays as it was known, and a request without hints takes nothing from what
+// hints told.
+func (f Facets) After(seen Facets) Facets {
+	switch {
+	case seen.Hints && !f.Hints:
+		if f.Browser == seen.Browser && f.BrowserMajor > 0 {
+			seen.BrowserMajor = f.BrowserMajor
+		}
+		return seen
+	case f.OS == "" || f.OS == seen.OS && f.OSMajor == 0 && f.Hints == seen.Hints:
+		f.OS, f.OSMajor = seen.OS, seen.OSMajor
+	}
+	if f.Browser == "" || f.Browser == seen.Browser && f.BrowserMajor == 0 {
+		f.Browser, f.BrowserMajor = seen.Browser, seen.BrowserMajor
+	}
+	return f
 }
 
 func known(a, b string) bool { return a != "" && b != "" }

@@ -47,6 +47,8 @@ type challengeAnswer struct {
 	TextsLeft  int             `json:"texts_left"`
 	NextTextIn int             `json:"next_text_in"` // seconds until another text may be asked for
 	Reason     string          `json:"reason,omitempty"`
+	From       string          `json:"from,omitempty"` // of an upgrade: what it was, as far as is known
+	To         string          `json:"to,omitempty"`   // and what it is
 }
 
 // attemptSeen is what ChallengeState tells of an attempt.

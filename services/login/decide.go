@@ -72,7 +72,9 @@ type answer struct {
 	member    *queries.CheckReadRow
 	device    *uuid.UUID
 	amr       []string
-	why       string // of a challenge: a device.Change or "unknown_device"; of a refusal: its reason
+	why       string        // of a challenge: a device.Change or "unknown_device"; of a refusal: its reason
+	from, to  string        // of an upgrade, as "Chrome 137": see device.Decision
+	seen      device.Facets // what the device was before
 	challenge uuid.UUID
 	expiresAt time.Time
 	event     event.Event // to be published after the commit
@@ -107,17 +109,16 @@ func (l *Login) stand(ctx context.Context, q question) (answer, error) {
 	}
 	a.why = "unknown_device"
 	if row.DeviceID != nil {
-		var seen device.Facets
-		if err := json.Unmarshal(row.SeenFacets, &seen); err != nil {
+		if err := json.Unmarshal(row.SeenFacets, &a.seen); err != nil {
 			return answer{}, fmt.Errorf("reading a device's facets: %w", err)
 		}
-		d := device.Compare(device.Policy(row.UpgradePolicy), int(row.UpgradeJump), seen, q.facets)
+		d := device.Compare(device.Policy(row.UpgradePolicy), int(row.UpgradeJump), a.seen, q.facets)
 		if !d.AskAgain {
 			id := uuid.UUID(*row.DeviceID)
 			a.standing, a.device, a.why, a.amr = registered, &id, string(d.Change), amrOf(q.kind)
 			return a, nil
 		}
-		a.why = string(d.Change)
+		a.why, a.from, a.to = string(d.Change), d.From, d.To
 	}
 	need := device.Required(device.AccountKind(row.AccountKind), device.Options{TwoFactor: row.TwoFactor, Demographics: row.Demographics},
 		device.Role(row.Role), len(row.PhoneSealed) > 0)
@@ -190,7 +191,7 @@ func (l *Login) see(ctx context.Context, id uuid.UUID, a *answer, now device.Fac
 	if a.why == "" && !a.member.SeenLongAgo || now == (device.Facets{}) {
 		return
 	}
-	facets, err := json.Marshal(now)
+	facets, err := json.Marshal(now.After(a.seen))
 	if err == nil {
 		err = l.q.DeviceSee(ctx, queries.DeviceSeeParams{Ids: [][16]byte{id}, Facets: [][]byte{facets}})
 	}

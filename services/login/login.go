@@ -25,6 +25,7 @@ import (
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/device"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/dpop"
@@ -142,6 +143,9 @@ func New(o Options) (*Login, error) {
 	}
 	if l.nobodys, err = password.Nobodys(); err != nil {
 		return nil, err
+	}
+	if err := device.Prepare(); err != nil {
+		return nil, fmt.Errorf("login: the rules of User-Agents: %w", err)
 	}
 	if strings.HasPrefix(o.Origin, "https:") && len(o.Proxies) == 0 {
 		// We speak HTTP alone, so somebody before us does TLS.

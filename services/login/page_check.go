@@ -3,6 +3,7 @@ package login
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,35 @@ var whys = map[string]string{
 	"new_os":           "The operating system of this device had a major upgrade, so it needs to be registered again.",
 	"new_browser":      "This is another browser than the one that was registered, so it needs to be registered again.",
 	"browser_upgraded": "This browser had a major upgrade, so it needs to be registered again.",
+}
+
+// upgraded is why a code is asked for, with what was upgraded from and to where that is
+// known, in letters that the cookie of checks can hold.
+func upgraded(why, from, to string) string {
+	if from == "" || to == "" {
+		return why
+	}
+	e := base64.RawURLEncoding
+	return why + "~" + e.EncodeToString([]byte(from)) + "~" + e.EncodeToString([]byte(to))
+}
+
+// whyWords is the sentence of what upgraded wrote.
+func whyWords(why string) string {
+	parts := strings.Split(why, "~")
+	if len(parts) != 3 {
+		return whys[parts[0]]
+	}
+	from, _ := base64.RawURLEncoding.DecodeString(parts[1]) // our own signed words
+	to, _ := base64.RawURLEncoding.DecodeString(parts[2])
+	switch parts[0] {
+	case "browser_upgraded":
+		return fmt.Sprintf("Your browser was upgraded from %s to %s, so it needs to be registered again.", from, to)
+	case "new_os":
+		return fmt.Sprintf("The operating system of this device was upgraded from %s to %s, so it needs to be registered again.", from, to)
+	case "new_browser":
+		return fmt.Sprintf("This is %s, and %s was registered, so it needs to be registered again.", to, from)
+	}
+	return whys[parts[0]]
 }
 
 // statusWords say how a text is doing, or how the request ended. They promise no more than is known.
@@ -101,7 +131,7 @@ func (l *Login) checkPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whys[why], LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(a.Status), AllWords: statusWords,
+	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whyWords(why), LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(a.Status), AllWords: statusWords,
 		Ended: row.EndReason != "", Tries: a.TriesLeft, Texts: a.TextsLeft, Wait: a.NextTextIn, Digits: l.o.Digits, Minutes: int(l.o.Valid / time.Minute), Contact: account.Contact}
 	if data.Contact == "" {
 		data.Contact = "the owner of your account"

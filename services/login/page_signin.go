@@ -87,7 +87,7 @@ func (l *Login) signInForm(v *visit) error {
 		v.setCookie(deviceCookie, s.token, page.CookieLong)
 	}
 	if a.standing == asked {
-		return v.toCheck(a.challenge, v.why(a, in.Software))
+		return v.toCheck(a.challenge, upgraded(v.why(a, in.Software), a.from, a.to))
 	}
 	if a.standing == registered {
 		v.remember(a.member.MemberID, in.Software)

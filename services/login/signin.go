@@ -157,7 +157,7 @@ func (l *Login) answer(w http.ResponseWriter, a answer, token string) error {
 		status = http.StatusAccepted
 		out.AMR = nil
 		out.Challenge = &challengeAnswer{ID: a.challenge, Status: statusRequested, LastTwo: a.member.PhoneLastTwo, ExpiresAt: a.expiresAt,
-			TriesLeft: maxTries, TextsLeft: maxTexts - 1, NextTextIn: int(textSteps[0] / time.Second), Reason: a.why}
+			TriesLeft: maxTries, TextsLeft: maxTexts - 1, NextTextIn: int(textSteps[0] / time.Second), Reason: a.why, From: a.from, To: a.to}
 	}
 	if token != "" {
 		out.Session = &sessionAnswer{Token: token, ExpiresIn: int(sessionLife / time.Second), MustChangePassword: a.member.MustChange && a.device != nil}

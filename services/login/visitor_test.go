@@ -21,6 +21,7 @@ type browser struct {
 	key     *dpop.Key // set: its forms carry proofs, as with script
 	form    string    // token of the last page's forms
 	at      string    // where it was sent last
+	agent   string    // its User-Agent
 	header  http.Header
 }
 
@@ -39,6 +40,7 @@ func (b *browser) do(method, path string, body string, headers ...string) (int, 
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html,*/*")
+	r.Header.Set("User-Agent", b.agent)
 	if method == http.MethodPost {
 		r.Header.Set("Origin", b.h.url)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
