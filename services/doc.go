@@ -15,6 +15,8 @@
 //	auditor        orders every event and proves the order
 //	console        what owners, operators and auditors see and do
 //
+//	app            a client as a mobile app is one, by the public API alone
+//
 //	sms            the seam to the companies that carry texts
 //	sms/vonage     one of them, by its SDK; sms/twilio the other; sms/wire what both stand on
 //	sms/configured makes the providers that a configuration names

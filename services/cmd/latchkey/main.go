@@ -35,6 +35,7 @@ type commands struct {
 
 	Audit auditCommands `cmd:"" help:"Replay events, and see alarms." group:"Auditing"`
 
+	App   appCommands  `cmd:"" help:"Sign in as a mobile app does: with a key of its own, by the public API." group:"Trying"`
 	Proof proofCommand `cmd:"" help:"Make a DPoP proof of a device's key, for curl." group:"Trying"`
 	Bench benchCommand `cmd:"" help:"Measure whole lives on this machine, and what the machine does at best." group:"Trying"`
 }
