@@ -37,7 +37,6 @@ var reserved = []struct {
 	{"github.com/wneessen/go-mail", `mail`, `mail(/.*)?|dispatcher|sms/configured|cmd/(internal/)?(dispatcher|up)|cmd/latchkey(/.*)?|(up|bench|e2e)(/.*)?`, "only the seam speaks to the SMTP library, and only the dispatcher sends"},
 	{"github.com/emersion/go-smtp", `mail/mailbox`, `mail/mailbox|up(/local)?|cmd/latchkey(/.*)?|cmd/internal/(bench|up)|(bench|e2e)(/.*)?`, "a service that runs for real has no simulated mail server in it"},
 	{"github.com/chromedp/chromedp", ``, `internal/browsertest`, "browsers are for tests"},
-	{"testing", ``, `.*test|internal/storetest/.*`, "no program links what is for tests"},
 }
 
 // pkg is what go list says of a package.
@@ -146,6 +145,27 @@ func TestReservedPackages(t *testing.T) {
 			}
 			if slices.ContainsFunc(p.Deps, touches) && !linked.MatchString(p.path()) {
 				t.Errorf("%s links %s: %s", p.path(), r.what, r.why)
+			}
+		}
+	}
+}
+
+// What is for tests imports testing, and no program of ours holds it. (A library may import it
+// for its own reasons, as the cache of the User-Agent parser does.)
+func TestProgramsHoldNothingForTests(t *testing.T) {
+	t.Parallel()
+	forTests := regexp.MustCompile(`^(?:.*test|internal/storetest/.*)$`)
+	all, imports := packages(t), map[string]bool{}
+	for _, p := range all {
+		imports[p.ImportPath] = slices.Contains(p.Imports, "testing")
+		if imports[p.ImportPath] && !forTests.MatchString(p.path()) {
+			t.Errorf("%s imports testing", p.path())
+		}
+	}
+	for _, p := range all {
+		for _, d := range p.Deps {
+			if imports[d] && !forTests.MatchString(p.path()) {
+				t.Errorf("%s links %s, which is for tests", p.path(), d)
 			}
 		}
 	}
