@@ -29,9 +29,11 @@ UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, language =
 WHERE id = @id AND account_id = @account_id AND version = @version;
 
 -- name: MemberPhoneWrite :exec
+-- A first number is not a change by somebody else; one after a removal is.
 UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
     phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
-    phone_index = sqlc.narg('phone_index')::bytea, phone_version = @phone_version
+    phone_index = sqlc.narg('phone_index')::bytea, phone_version = @phone_version,
+    phone_changed_at = CASE WHEN @by_other::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
 WHERE id = @id AND account_id = @account_id;
 
 -- name: MemberEmailWrite :exec

@@ -290,8 +290,9 @@ func (q *Queries) MemberLock(ctx context.Context, id [16]byte) error {
 const memberPhoneWrite = `-- name: MemberPhoneWrite :exec
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,
-    phone_index = $5::bytea, phone_version = $6
-WHERE id = $7 AND account_id = $8
+    phone_index = $5::bytea, phone_version = $6,
+    phone_changed_at = CASE WHEN $7::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
+WHERE id = $8 AND account_id = $9
 `
 
 type MemberPhoneWriteParams struct {
@@ -301,10 +302,12 @@ type MemberPhoneWriteParams struct {
 	PhoneLastTwo *string
 	PhoneIndex   []byte
 	PhoneVersion int32
+	ByOther      bool
 	ID           [16]byte
 	AccountID    [16]byte
 }
 
+// A first number is not a change by somebody else; one after a removal is.
 func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWriteParams) error {
 	_, err := q.db.Exec(ctx, memberPhoneWrite,
 		arg.PhoneSealed,
@@ -313,6 +316,7 @@ func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWritePara
 		arg.PhoneLastTwo,
 		arg.PhoneIndex,
 		arg.PhoneVersion,
+		arg.ByOther,
 		arg.ID,
 		arg.AccountID,
 	)

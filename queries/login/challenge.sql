@@ -4,7 +4,7 @@
 WITH q AS (
     SELECT unnest(@slots::smallint[]) AS slot, unnest(@proofs::bytea[]) AS proof_digest,
         unnest(@ids::uuid[]) AS id, unnest(@account_ids::uuid[]) AS account_id, unnest(@member_ids::uuid[]) AS member_id,
-        unnest(@software_ids::text[]) AS software_id, unnest(@origins::text[]) AS origin, unnest(@device_kinds::text[]) AS device_kind,
+        unnest(@software_ids::text[]) AS software_id, unnest(@purposes::text[]) AS purpose, unnest(@origins::text[]) AS origin, unnest(@device_kinds::text[]) AS device_kind,
         unnest(@thumbprints::bytea[]) AS thumbprint, unnest(@facets::jsonb[]) AS facets, unnest(@seeds::bytea[]) AS seed,
         unnest(@phones_sealed::bytea[]) AS phone_sealed, unnest(@phone_versions::integer[]) AS phone_version,
         unnest(@phone_countries::text[]) AS phone_country, unnest(@phone_last_twos::text[]) AS phone_last_two, unnest(@languages::text[]) AS language,
@@ -16,7 +16,7 @@ WITH q AS (
 ), made AS (
     INSERT INTO challenge (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, device_facets,
         seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, language, expires_at)
-    SELECT id, account_id, member_id, software_id, 'register', origin, device_kind, thumbprint, facets,
+    SELECT id, account_id, member_id, software_id, purpose, origin, device_kind, thumbprint, facets,
         seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two, language,
         now() + (@valid_seconds::integer) * interval '1 second'
     FROM fresh
@@ -30,7 +30,7 @@ SELECT id::uuid AS id, (now() + (@valid_seconds::integer) * interval '1 second')
 -- name: ChallengeState :many
 -- How challenges stand, for many at once; without seeds, numbers and vendors' references. One
 -- whose number is not the member's any more is over.
-SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
+SELECT c.id, c.account_id, c.member_id, c.software_id, c.purpose, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
     c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
     coalesce((

@@ -14,19 +14,19 @@ const challengeInsert = `-- name: ChallengeInsert :many
 WITH q AS (
     SELECT unnest($2::smallint[]) AS slot, unnest($3::bytea[]) AS proof_digest,
         unnest($4::uuid[]) AS id, unnest($5::uuid[]) AS account_id, unnest($6::uuid[]) AS member_id,
-        unnest($7::text[]) AS software_id, unnest($8::text[]) AS origin, unnest($9::text[]) AS device_kind,
-        unnest($10::bytea[]) AS thumbprint, unnest($11::jsonb[]) AS facets, unnest($12::bytea[]) AS seed,
-        unnest($13::bytea[]) AS phone_sealed, unnest($14::integer[]) AS phone_version,
-        unnest($15::text[]) AS phone_country, unnest($16::text[]) AS phone_last_two, unnest($17::text[]) AS language,
-        unnest($18::uuid[]) AS event_id, unnest($19::bytea[]) AS body
+        unnest($7::text[]) AS software_id, unnest($8::text[]) AS purpose, unnest($9::text[]) AS origin, unnest($10::text[]) AS device_kind,
+        unnest($11::bytea[]) AS thumbprint, unnest($12::jsonb[]) AS facets, unnest($13::bytea[]) AS seed,
+        unnest($14::bytea[]) AS phone_sealed, unnest($15::integer[]) AS phone_version,
+        unnest($16::text[]) AS phone_country, unnest($17::text[]) AS phone_last_two, unnest($18::text[]) AS language,
+        unnest($19::uuid[]) AS event_id, unnest($20::bytea[]) AS body
 ), spent AS (
     INSERT INTO used_proof (slot, proof_digest) SELECT slot, proof_digest FROM q ON CONFLICT DO NOTHING RETURNING slot, proof_digest
 ), fresh AS (
-    SELECT q.slot, q.proof_digest, q.id, q.account_id, q.member_id, q.software_id, q.origin, q.device_kind, q.thumbprint, q.facets, q.seed, q.phone_sealed, q.phone_version, q.phone_country, q.phone_last_two, q.language, q.event_id, q.body FROM q JOIN spent s ON s.slot = q.slot AND s.proof_digest = q.proof_digest
+    SELECT q.slot, q.proof_digest, q.id, q.account_id, q.member_id, q.software_id, q.purpose, q.origin, q.device_kind, q.thumbprint, q.facets, q.seed, q.phone_sealed, q.phone_version, q.phone_country, q.phone_last_two, q.language, q.event_id, q.body FROM q JOIN spent s ON s.slot = q.slot AND s.proof_digest = q.proof_digest
 ), made AS (
     INSERT INTO challenge (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, device_facets,
         seed, epoch, phone_sealed, phone_version, phone_country, phone_last_two, language, expires_at)
-    SELECT id, account_id, member_id, software_id, 'register', origin, device_kind, thumbprint, facets,
+    SELECT id, account_id, member_id, software_id, purpose, origin, device_kind, thumbprint, facets,
         seed, floor(extract(epoch FROM now()) / 3600)::bigint, phone_sealed, phone_version, phone_country, phone_last_two, language,
         now() + ($1::integer) * interval '1 second'
     FROM fresh
@@ -46,6 +46,7 @@ type ChallengeInsertParams struct {
 	AccountIds     [][16]byte
 	MemberIds      [][16]byte
 	SoftwareIds    []string
+	Purposes       []string
 	Origins        []string
 	DeviceKinds    []string
 	Thumbprints    [][]byte
@@ -76,6 +77,7 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 		arg.AccountIds,
 		arg.MemberIds,
 		arg.SoftwareIds,
+		arg.Purposes,
 		arg.Origins,
 		arg.DeviceKinds,
 		arg.Thumbprints,
@@ -108,7 +110,7 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 }
 
 const challengeState = `-- name: ChallengeState :many
-SELECT c.id, c.account_id, c.member_id, c.software_id, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
+SELECT c.id, c.account_id, c.member_id, c.software_id, c.purpose, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
     c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
     coalesce((
@@ -126,6 +128,7 @@ type ChallengeStateRow struct {
 	AccountID        [16]byte
 	MemberID         [16]byte
 	SoftwareID       string
+	Purpose          string
 	Origin           string
 	DeviceKind       string
 	DeviceThumbprint []byte
@@ -156,6 +159,7 @@ func (q *Queries) ChallengeState(ctx context.Context, ids [][16]byte) ([]Challen
 			&i.AccountID,
 			&i.MemberID,
 			&i.SoftwareID,
+			&i.Purpose,
 			&i.Origin,
 			&i.DeviceKind,
 			&i.DeviceThumbprint,

@@ -19,6 +19,9 @@ SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::byte
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
+    (cardinality(a.countries) > 0 AND coalesce(m.phone_country, '') <> ALL (a.countries))::boolean AS country_refused,
+    coalesce(m.phone_changed_at + a.number_cooldown > now(), false)::boolean AS cooling,
+    coalesce(m.phone_changed_at + a.number_cooldown, now())::timestamptz AS cool_at,
     m.language, a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change,
     d.id AS device_id, d.seen_facets, coalesce(d.seen_at < now() - interval '1 hour', false)::boolean AS seen_long_ago,
@@ -61,6 +64,9 @@ type CheckReadRow struct {
 	UpgradeJump     int16
 	BearerRefused   bool
 	Contact         string
+	CountryRefused  bool
+	Cooling         bool
+	CoolAt          time.Time
 	Language        *string
 	AccountLanguage string
 	MustChange      bool
@@ -106,6 +112,9 @@ func (q *Queries) CheckRead(ctx context.Context, arg CheckReadParams) ([]CheckRe
 			&i.UpgradeJump,
 			&i.BearerRefused,
 			&i.Contact,
+			&i.CountryRefused,
+			&i.Cooling,
+			&i.CoolAt,
 			&i.Language,
 			&i.AccountLanguage,
 			&i.MustChange,

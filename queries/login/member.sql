@@ -48,10 +48,12 @@ UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at
 SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || (@id::uuid)::text, 0));
 
 -- name: MemberPhoneWrite :execrows
--- Changes the number, unless another change came first.
+-- Changes the number of somebody else, unless another change came first. A first number is not
+-- a change; one after a removal is.
 UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
     phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
-    phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1, updated_at = now(), version = version + 1
+    phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1,
+    phone_changed_at = CASE WHEN phone_index IS NOT NULL OR phone_changed_at IS NOT NULL THEN now() END, updated_at = now(), version = version + 1
 WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
 
 -- name: CredentialWrite :exec

@@ -238,7 +238,8 @@ func (q *Queries) MemberLock(ctx context.Context, id [16]byte) error {
 const memberPhoneWrite = `-- name: MemberPhoneWrite :execrows
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,
-    phone_index = $5::bytea, phone_version = ($6::integer) + 1, updated_at = now(), version = version + 1
+    phone_index = $5::bytea, phone_version = ($6::integer) + 1,
+    phone_changed_at = CASE WHEN phone_index IS NOT NULL OR phone_changed_at IS NOT NULL THEN now() END, updated_at = now(), version = version + 1
 WHERE id = $7 AND account_id = $8 AND phone_version = $6::integer
 `
 
@@ -253,7 +254,8 @@ type MemberPhoneWriteParams struct {
 	AccountID    [16]byte
 }
 
-// Changes the number, unless another change came first.
+// Changes the number of somebody else, unless another change came first. A first number is not
+// a change; one after a removal is.
 func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWriteParams) (int64, error) {
 	result, err := q.db.Exec(ctx, memberPhoneWrite,
 		arg.PhoneSealed,

@@ -54,11 +54,14 @@ func (f *faults) add(field, code, detail string) {
 }
 
 // problem returns nil where nothing is wrong.
-func (f faults) problem() error {
+func (f faults) problem() error { return f.as("bad-member") }
+
+// as is problem by another name.
+func (f faults) as(name string) error {
 	if len(f) == 0 {
 		return nil
 	}
-	p := web.NewProblem(http.StatusUnprocessableEntity, "bad-member", "Cannot be saved", f.sentences())
+	p := web.NewProblem(http.StatusUnprocessableEntity, name, "Cannot be saved", f.sentences())
 	p.Faults = f
 	return p
 }

@@ -187,7 +187,7 @@ func (c *Console) writeNumber(ctx context.Context, db *queries.Queries, by acces
 		return nil, err
 	}
 	err = db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo,
-		PhoneIndex: s.Index, PhoneVersion: version, ID: u.ID, AccountID: u.AccountID})
+		PhoneIndex: s.Index, PhoneVersion: version, ByOther: by.ID != u.ID, ID: u.ID, AccountID: u.AccountID})
 	if err != nil {
 		return nil, err
 	}

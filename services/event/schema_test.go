@@ -248,7 +248,7 @@ func TestClosedSetsAreThoseOfTheCode(t *testing.T) {
 		{"envelope", []string{"$defs", "device_kind"}, sets["device_kind"]},
 		{"envelope", []string{"$defs", "failure"}, failures},
 		{"envelope", []string{"$defs", "change"}, changes},
-		{"code.requested", data("reason"), append([]string{"unknown_device"}, changes...)},
+		{"code.requested", data("reason"), append([]string{"unknown_device", "prove_number"}, changes...)},
 		{"code.requested", data("purpose"), sets["challenge_purpose"]},
 		{"code.rejected", data("result"), without(sets["verdict_result"], "registered", "proved")},
 		{"device.revoked", data("reason"), sets["device_revoke_reason"]},

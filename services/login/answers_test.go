@@ -52,9 +52,9 @@ func (h *house) judge(result string) (stop func()) {
 		for ctx.Err() == nil {
 			_, err := h.owner.Exec(context.Background(), `WITH judged AS (
 				INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
-				SELECT id, challenge_id, $1, CASE WHEN $1 = 'registered' THEN 0 ELSE 4 END FROM entry ON CONFLICT DO NOTHING RETURNING challenge_id
+				SELECT id, challenge_id, $1::text, CASE WHEN $1 = 'registered' THEN 0 ELSE 4 END FROM entry ON CONFLICT DO NOTHING RETURNING challenge_id
 			), closed AS (
-				UPDATE challenge SET closed_at = now(), end_reason = 'registered' WHERE $1 = 'registered' AND id IN (SELECT challenge_id FROM judged)
+				UPDATE challenge SET closed_at = now(), end_reason = $1 WHERE $1 IN ('registered', 'proved') AND id IN (SELECT challenge_id FROM judged)
 			)
 			INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
 			SELECT gen_random_uuid(), account_id, member_id, software_id, device_kind, device_thumbprint, id, device_facets, device_facets
@@ -300,7 +300,29 @@ func (h *house) numberless() {
 	want(h.t, "no number", 403, "no-number")(s.signIn(newDevice(h.t), "eve", password))
 	want(h.t, "no number", 403, "no-number")(s.call("POST", "/v1/device-checks", map[string]any{"member": id, "software": "web",
 		"proof": s.proof(newDevice(h.t), "POST", "https://shop.example/login", uuid.Nil)}, auth...))
+	s.barred(auth)
 	h.contract.Also(s.contract)
+}
+
+// barred lets somebody sign in whose number the account sends nothing to: for now, and at all.
+func (h *house) barred(auth []string) {
+	kim := map[string]any{"role": "provider", "user_id": "kim", "password": password, "phone": "+16044410150"}
+	id := h.member(kim)
+	h.exec("UPDATE account SET countries = '{US,FR}', number_cooldown = '2 hours'")
+	want(h.t, "a country that is not allowed", 403, "country-not-allowed")(h.signIn(newDevice(h.t), "kim", password))
+	h.exec("UPDATE account SET countries = '{US,CA}'")
+	want(h.t, "a first number", 202, "")(h.signIn(newDevice(h.t), "kim", password))
+	kim["phone"] = "+16044410151"
+	want(h.t, "another number", 200, "")(h.call("PUT", "/v1/members/"+id.String(), kim, auth...))
+	want(h.t, "a number of just now", 403, "number-cooldown")(h.signIn(newDevice(h.t), "kim", password))
+	for _, phone := range []string{"", "+16044410152"} { // a way around it, but for this
+		h.exec("UPDATE account SET kind = 'pro', two_factor_enabled_at = now()")
+		kim["phone"] = phone
+		want(h.t, "the number removed and another one given", 200, "")(h.call("PUT", "/v1/members/"+id.String(), kim, auth...))
+	}
+	want(h.t, "a number of just now", 403, "number-cooldown")(h.signIn(newDevice(h.t), "kim", password))
+	h.exec("UPDATE member SET phone_changed_at = now() - interval '121 minutes' WHERE id = $1", id)
+	want(h.t, "a number of two hours ago", 202, "")(h.signIn(newDevice(h.t), "kim", password))
 }
 
 // busy asks for hashing when all of it is in use.

@@ -115,6 +115,7 @@ func (l *Login) writeChallenges(ctx context.Context, batch []newChallenge) ([]ti
 		p.AccountIds = append(p.AccountIds, c.member.AccountID)
 		p.MemberIds = append(p.MemberIds, c.question.member)
 		p.SoftwareIds = append(p.SoftwareIds, c.software.ID)
+		p.Purposes = append(p.Purposes, string(c.purpose))
 		p.Origins = append(p.Origins, c.origin)
 		p.DeviceKinds = append(p.DeviceKinds, c.kind)
 		p.Thumbprints = append(p.Thumbprints, c.thumbprint[:])

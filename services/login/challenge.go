@@ -40,7 +40,7 @@ const (
 // challengeAnswer is a challenge as its device may see it.
 type challengeAnswer struct {
 	ID         uuid.UUID       `json:"id"`
-	Status     challengeStatus `json:"status"` // or, once it ended, the reason: registered, expired, tries, locked
+	Status     challengeStatus `json:"status"` // or, once it ended, the reason: registered, proved, expired, tries, locked
 	LastTwo    string          `json:"last_two"`
 	ExpiresAt  time.Time       `json:"expires_at"`
 	TriesLeft  int             `json:"tries_left"`

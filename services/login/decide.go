@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -28,8 +29,17 @@ const (
 	originDeviceCheck = "device_check"
 )
 
+// purpose is what the right code of a challenge does.
+type purpose string
+
+const (
+	register    purpose = "register"     // the device
+	proveNumber purpose = "prove_number" // and nothing else
+)
+
 // question asks whether a member may come in on a device. The first factor is proven.
 type question struct {
+	purpose    purpose
 	origin     string
 	member     uuid.UUID
 	provedAt   time.Time // when the password was, by the database's clock; zero where the product did it
@@ -127,12 +137,28 @@ func (l *Login) stand(ctx context.Context, q question) (answer, error) {
 		a.standing, a.why, a.amr = notRequired, "", []string{"pwd"}
 	case need == device.NoNumber:
 		a.standing, a.why = noNumber, "no_number"
-	case row.Locked:
-		a.standing, a.why = refused, "locked"
 	default:
 		a.standing = asked
+		if why := barred(row); why != "" {
+			a.standing, a.why = refused, why
+		}
 	}
 	return a, nil
+}
+
+// barred says why no code is texted to a person with a number, "" where one is. The account's
+// countries and its cool-down are judged here, before there is a challenge: who sends texts
+// knows nothing of accounts.
+func barred(row *queries.CheckReadRow) string {
+	switch {
+	case row.Locked:
+		return "locked"
+	case row.CountryRefused:
+		return "country_not_allowed"
+	case row.Cooling:
+		return "number_cooldown"
+	}
+	return ""
 }
 
 // amrOf names the methods of a sign-in on a registered device (RFC 8176): a proven key
@@ -212,7 +238,7 @@ func (l *Login) makeChallenge(ctx context.Context, q question, a *answer, detail
 		return fmt.Errorf("making a challenge: %w", err)
 	}
 	a.event, err = event.New("login", a.member.AccountID, l.o.Now(), event.CodeRequested{
-		Challenge: id, Member: q.member, Software: q.software.ID, Purpose: "register", Origin: q.origin, DeviceKind: q.kind,
+		Challenge: id, Member: q.member, Software: q.software.ID, Purpose: string(q.purpose), Origin: q.origin, DeviceKind: q.kind,
 		Thumbprint: q.thumbprint[:], Reason: a.why, Country: a.member.PhoneCountry, ValidS: int(l.o.Valid / time.Second), Details: details})
 	if err != nil {
 		return err
@@ -249,11 +275,11 @@ func (l *Login) details(q question, m *queries.CheckReadRow) (event.Details, err
 func (a answer) problem() error {
 	switch {
 	case a.standing == noNumber:
-		contact := a.member.Contact
-		if contact == "" {
-			contact = "the owner of your account"
-		}
-		return web.NewProblem(http.StatusForbidden, "no-number", "No phone number", "Your account asks for a security code, and no phone number is on file for you. Ask "+contact+" to add one.")
+		return web.NewProblem(http.StatusForbidden, "no-number", "No phone number", "Your account asks for a security code, and no phone number is on file for you. Ask "+a.contact()+" to add one.")
+	case a.standing == refused && a.why == "country_not_allowed":
+		return web.NewProblem(http.StatusForbidden, "country-not-allowed", "No codes to this country", "Your account sends no security codes to the country of your phone number. Ask "+a.contact()+" to change one or the other.")
+	case a.standing == refused && a.why == "number_cooldown":
+		return web.NewProblem(http.StatusForbidden, "number-cooldown", "Your phone number is new", "Your phone number was changed for you. Your account sends security codes to it from "+a.member.CoolAt.UTC().Format("2 January 2006, 15:04")+" UTC. Was it not you who asked for the change? Tell "+a.contact()+".")
 	case a.standing == refused && a.why == "locked":
 		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
 	case a.standing == refused && a.why == "bearer_refused":
@@ -263,5 +289,8 @@ func (a answer) problem() error {
 	}
 	return nil
 }
+
+// contact is whom a person is told to ask.
+func (a answer) contact() string { return cmp.Or(a.member.Contact, "the owner of your account") }
 
 var errBadCredentials = web.NewProblem(http.StatusUnauthorized, "bad-credentials", "Sign-in refused", "The user ID or the password is wrong.")

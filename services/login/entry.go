@@ -51,7 +51,7 @@ type entryRequest struct {
 
 // entryAnswer is what a typed code came to.
 type entryAnswer struct {
-	Result    string         `json:"result"` // registered, rejected, pending
+	Result    string         `json:"result"` // registered, proved, rejected, pending
 	TriesLeft int            `json:"tries_left"`
 	Device    *uuid.UUID     `json:"device,omitempty"`
 	AMR       []string       `json:"amr,omitempty"`
@@ -153,6 +153,9 @@ func (l *Login) await(ctx context.Context, entry uuid.UUID, woken <-chan []byte,
 // judged makes the answer of a verdict, and the session of a sign-in of ours. Wrong,
 // late and closed look the same.
 func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *queries.VerdictReadRow) (entryAnswer, error) {
+	if v.Result == "proved" {
+		return entryAnswer{Result: "proved"}, nil // nobody is let in by it
+	}
 	if v.Result != "registered" || v.DeviceID == nil {
 		return entryAnswer{Result: "rejected", TriesLeft: int(v.TriesLeft)}, nil
 	}

@@ -19,7 +19,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("sign-in", "check", "home", "password", "signed-out", "problem")
+var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "signed-out", "problem")
 
 func parsePages(names ...string) map[string]*template.Template {
 	all := make(map[string]*template.Template, len(names))
@@ -47,6 +47,8 @@ func (l *Login) pages(mux *http.ServeMux) {
 	serve("GET /check/{id}", l.checkPage)
 	serve("POST /check/{id}", l.codeForm)
 	serve("POST /check/{id}/texts", l.textForm)
+	serve("GET /prove-number", l.signedIn(l.provePage))
+	serve("POST /prove-number", l.signedIn(l.proveForm))
 	serve("GET /password", l.signedIn(l.passwordPage))
 	serve("POST /password", l.signedIn(l.passwordForm))
 	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))

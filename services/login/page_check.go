@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -20,6 +21,7 @@ import (
 
 // whys say why a code is asked for.
 var whys = map[string]string{
+	"prove_number":     "You asked to prove your phone number.",
 	"unknown_device":   "This browser is not registered for you yet.",
 	"cleared":          "This browser was registered for you, but its key is gone: that happens when browser data is cleared. It needs to be registered again.",
 	"ended":            "This browser was registered for you, and that registration has ended. It needs to be registered again.",
@@ -69,6 +71,7 @@ var statusWords = []struct {
 	{statusTryingAnother, "One carrier could not bring the text. Another one is being tried."},
 	{statusNotPossible, "No carrier can bring a text to this number just now."},
 	{"registered", "This browser is registered. Sign in once more: no code is asked for."},
+	{"proved", "Your phone number is proved."},
 	{"expired", "The time for this code is over. Sign in again to get a new one."},
 	{"tries", "Five wrong codes were entered, so this request has ended. Sign in again to get a new code."},
 	{"locked", "Too many wrong codes were entered. Wait an hour, or ask for help, before you sign in again."},
@@ -83,8 +86,16 @@ func wordsOf(s challengeStatus) string {
 	return ""
 }
 
+// proveWords say how a request ended that was to prove a number.
+var proveWords = map[challengeStatus]string{
+	"expired": "The time for this code is over.",
+	"tries":   "Five wrong codes were entered, so this request has ended.",
+}
+
 type checkView struct {
 	view
+	Proves   bool   // a number, and registers nothing
+	Console  string // where to go from a proof, "" where there is no console
 	ID       uuid.UUID
 	Kind     string // of the device: key, bearer
 	Why      string
@@ -136,6 +147,9 @@ func (l *Login) checkPage(v *visit) error {
 	if data.Contact == "" {
 		data.Contact = "the owner of your account"
 	}
+	if data.Proves = row.Purpose == string(proveNumber); data.Proves {
+		data.Console, data.Words = l.o.Console, cmp.Or(proveWords[a.Status], data.Words)
+	}
 	if name := v.r.URL.Query().Get("told"); !data.Ended {
 		switch name {
 		case "text", "checking":
@@ -166,6 +180,8 @@ func (l *Login) codeForm(v *visit) error {
 		return err
 	case out.Result == "pending":
 		return v.to(path + "?told=checking")
+	case out.Result == "proved":
+		return v.to(path)
 	case out.Session == nil:
 		return v.to(path + "?told=wrong")
 	}
@@ -298,5 +314,5 @@ func (l *Login) openCheck(r *http.Request) (uuid.UUID, bool) {
 		return uuid.Nil, false
 	}
 	row, err := l.states.Do(r.Context(), id)
-	return id, err == nil && row != nil && row.EndReason == ""
+	return id, err == nil && row != nil && row.EndReason == "" && row.Purpose == string(register)
 }

@@ -32,6 +32,7 @@ var told = map[string]string{
 	"no-key":     "This browser did not prove its key. Open this page again with scripts switched on, or sign in again.",
 	"text":       "Another text is asked for.",
 	"too-soon":   "A text is on its way already. Another can be sent in a moment.",
+	"proved":     "Your phone number is proved.",
 	"no-more":    "Three texts were asked for. Use the code of any of them, or sign in again.",
 }
 
@@ -76,7 +77,7 @@ func (l *Login) signInForm(v *visit) error {
 	if err != nil {
 		return v.refused(in, err)
 	}
-	a, token, err := l.signIn(v.r, question{origin: originSignIn, kind: s.kind, thumbprint: s.thumbprint, proof: s.once}, in)
+	a, token, err := l.signIn(v.r, question{purpose: register, origin: originSignIn, kind: s.kind, thumbprint: s.thumbprint, proof: s.once}, in)
 	if err == nil {
 		err = a.problem()
 	}

@@ -57,7 +57,7 @@ func (l *Login) postSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	q := question{origin: originSignIn, kind: "key", thumbprint: p.Thumbprint, proof: onceAt(p.ID, p.NonceTime)}
+	q := question{purpose: register, origin: originSignIn, kind: "key", thumbprint: p.Thumbprint, proof: onceAt(p.ID, p.NonceTime)}
 	a, token, err := l.signIn(r, q, in)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (l *Login) postDeviceCheck(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	q := question{origin: originDeviceCheck, kind: "key", member: in.Member, userAgent: clip(in.Headers.UserAgent), language: in.Headers.Language}
+	q := question{purpose: register, origin: originDeviceCheck, kind: "key", member: in.Member, userAgent: clip(in.Headers.UserAgent), language: in.Headers.Language}
 	if q.software, err = l.software(r.Context(), in.Software); err != nil {
 		return err
 	}

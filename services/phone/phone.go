@@ -87,3 +87,7 @@ func (Number) GoString() string             { return redacted }
 func (Number) Format(f fmt.State, _ rune)   { io.WriteString(f, redacted) }
 func (Number) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Number) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Country reports whether code is that of a country with phone numbers, as Number.Country
+// writes it: ISO 3166-1 alpha-2 in capitals.
+func Country(code string) bool { return phonenumbers.GetSupportedRegions()[code] }

@@ -28,6 +28,11 @@ CREATE INDEX member_email_index ON member (email_index) WHERE email_index IS NOT
 CREATE INDEX member_phone_index ON member (phone_index) WHERE phone_index IS NOT NULL;
 CREATE INDEX device_member_id ON device (member_id) WHERE revoked_at IS NULL;
 
+-- Since when a number is the one that somebody else made it, where there was another one
+-- before: no code goes to it while the account's cool-down lasts.
+ALTER TABLE member ADD COLUMN phone_changed_at timestamptz;
+GRANT SELECT (phone_changed_at), UPDATE (phone_changed_at) ON member TO latchkey_login, latchkey_console;
+
 -- number_proof is the last time that a person typed the code of a text to the own number, to prove it.
 CREATE TABLE number_proof (
     member_id uuid PRIMARY KEY,
@@ -106,6 +111,10 @@ ALTER TABLE challenge
     ADD CONSTRAINT challenge_language CHECK (language IN ('en', 'fr', 'es', 'de'));
 GRANT SELECT (language) ON challenge TO latchkey_dispatcher;
 
+GRANT SELECT ON number_proof TO latchkey_console;
+GRANT SELECT (phone_version) ON challenge TO latchkey_console;
+GRANT UPDATE (contact, two_factor_enabled_at, demographics_enabled_at, upgrade_policy, upgrade_jump, bearer_refused_at, countries, language,
+    number_cooldown, version) ON account TO latchkey_console;
 GRANT INSERT ON console_grant TO latchkey_login;
 GRANT SELECT, DELETE ON console_grant TO latchkey_console;
 GRANT SELECT, INSERT, UPDATE (seen_at, ended_at), DELETE ON console_session TO latchkey_console;

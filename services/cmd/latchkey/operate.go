@@ -83,6 +83,11 @@ func (l Listed) print(columns string, rows []any, cells func(any) []string) erro
 type accountCommands struct {
 	Create accountCreate `cmd:"" help:"Open an account."`
 	List   accountList   `cmd:"" help:"List accounts by name."`
+
+	Options struct {
+		Show optionsShow `cmd:"" help:"Show the options of an account, and whom they reach, as JSON."`
+		Set  optionsSet  `cmd:"" help:"Change options of an account. What is not named stays. Prints them as show does."`
+	} `cmd:"" help:"See and change what an account's owner decides."`
 }
 
 type accountCreate struct {

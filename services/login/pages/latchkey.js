@@ -30,7 +30,7 @@ is a challenge, show a page with a field for the code, and follow the challenge 
 
     const challenge = latchkey.challenge(id);
     challenge.follow((state) => show(state.status));   // requested, sending, accepted, delivered, trying_another, not_possible,
-                                                       // and how it ended: registered, expired, tries, locked
+                                                       // and how it ended: registered, expired, tries, locked (or proved)
     const answer = await challenge.enterCode(typed);   // {result: "registered" | "rejected" | "pending", tries_left}
     await challenge.sendAnother();                     // not before state.next_text_in seconds
     latchkey.receiveCode(signal).then(...)             // the code by itself, where the browser can (WebOTP)
@@ -62,7 +62,7 @@ export class LatchkeyError extends Error {
   }
 }
 
-const ends = ["registered", "expired", "tries", "locked"];
+const ends = ["registered", "proved", "expired", "tries", "locked"];
 const most = 50; // keys kept in one browser; the one that was not used for longest makes room
 const rounds = 100_000; // of PBKDF2
 const nonceAge = 40_000; // milliseconds that a nonce is used for; it is good for 60 s

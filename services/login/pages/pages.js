@@ -78,7 +78,7 @@ function show(now) {
   status.textContent = words.textContent;
   document.querySelector("#help").hidden = now !== "not_possible";
   // Ended: the page says how, and what to do.
-  if (["registered", "expired", "tries", "locked"].includes(now) && !document.querySelector("button:disabled:not(#another)")) location.replace(location.pathname);
+  if (["registered", "proved", "expired", "tries", "locked"].includes(now) && !document.querySelector("button:disabled:not(#another)")) location.replace(location.pathname);
 }
 
 // Where the device is a cookie, the page itself is asked how things are.
