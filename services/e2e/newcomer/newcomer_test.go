@@ -158,7 +158,7 @@ func TestReadmeByCurl(t *testing.T) {
 	}
 	stop := p.up()
 	out := p.shell(blocks[1])
-	for _, want := range []string{`"has_number":true`, `"last_two":"31"`, `"result":"registered"`, `{"status":"registered"`} {
+	for _, want := range []string{`"has_number":true`, `"last_two":"31"`, `"result":"registered"`, `{"status":"registered"`, "Signed in."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the commands did not say %s:\n%s", want, out)
 		}
