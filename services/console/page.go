@@ -5,12 +5,15 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"latchkey.dev/services/access"
+	"latchkey.dev/services/device"
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/words"
 )
 
 // The cookies of the console, of its own names: a port does not part cookies.
@@ -25,12 +28,16 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("staff", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "self", "problem")
 
-func parsePages(names ...string) map[string]*template.Template {
-	all := make(map[string]*template.Template, len(names))
-	for _, n := range names {
-		all[n] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+n+".html"))
+// parsePages parses each page once a language.
+func parsePages(names ...string) map[words.Language]map[string]*template.Template {
+	all := map[words.Language]map[string]*template.Template{}
+	for _, l := range words.Languages {
+		all[l] = make(map[string]*template.Template, len(names))
+		for _, n := range names {
+			all[l][n] = template.Must(template.New("layout.html").Funcs(l.Funcs()).ParseFS(pageFiles, "pages/layout.html", "pages/fields.html", "pages/"+n+".html"))
+		}
 	}
 	return all
 }
@@ -80,11 +87,10 @@ type pageRoute struct {
 
 // signedIn lists the pages.
 func (c *Console) signedIn() []pageRoute {
-	return []pageRoute{
+	return slices.Concat([]pageRoute{
 		{"GET /{$}", c.homePage, 0},
-		{"GET /staff", c.staffPage, 0},
 		{"POST /sign-out", c.signOutForm, 0},
-	}
+	}, c.peoplePages())
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {
@@ -107,6 +113,7 @@ func (v *visit) field(name string) string { return strings.TrimSpace(v.r.PostFor
 
 // view is what every page shows.
 type view struct {
+	Lang    words.Language
 	Title   string
 	Account string
 	UserID  string // of who is signed in; "" where nobody is
@@ -118,13 +125,22 @@ type view struct {
 	Alert   string // what did not
 }
 
-func (v *visit) view(title, at string) (view, error) {
-	token, err := v.form.Token(v.c.o.Now())
-	return view{Title: title, Account: v.who.AccountName, UserID: v.who.UserID, Manages: v.who.In(access.List), Options: v.who.In(access.SeeOptions), At: at, Form: token}, err
+// lang is the language of who visits.
+func (v *visit) lang() words.Language {
+	return words.Match(&v.who.Language, v.r.Header.Get("Accept-Language"), v.who.AccountLanguage)
 }
 
-func render(w http.ResponseWriter, status int, name string, data any) error {
-	return page.Render(w, status, pageTemplates[name], data)
+// spoken says which language a page is in: every view does.
+func (v view) spoken() words.Language { return v.Lang }
+
+func (v *visit) view(title, at string) (view, error) {
+	token, err := v.form.Token(v.c.o.Now())
+	return view{Lang: v.lang(), Title: title, Account: v.who.AccountName, UserID: v.who.UserID, Manages: v.who.In(access.List), Options: v.who.In(access.SeeOptions), At: at, Form: token}, err
+}
+
+// render writes a page in the language of its view.
+func render(w http.ResponseWriter, status int, name string, data interface{ spoken() words.Language }) error {
+	return page.Render(w, status, pageTemplates[data.spoken()][name], data)
 }
 
 // problemPage answers with a plain sentence, to programs with the problem document.
@@ -136,7 +152,7 @@ func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, p *web.Pro
 	data := struct {
 		view
 		Detail, Login string
-	}{view{Title: p.Title}, p.Detail, c.o.Served.Login}
+	}{view{Lang: words.Match(nil, r.Header.Get("Accept-Language"), ""), Title: p.Title}, p.Detail, c.o.Served.Login}
 	if err := render(w, p.Status, "problem", data); err != nil {
 		c.o.Logger.Error("page was not rendered", "error", err)
 		p.Write(w)
@@ -154,6 +170,7 @@ func (c *Console) homePage(v *visit) error {
 type selfView struct {
 	view
 	Member Member
+	Role   string
 	Login  string
 }
 
@@ -163,11 +180,12 @@ func (v *visit) selfPage() error {
 	if err != nil {
 		return err
 	}
-	base, err := v.view("You", "")
+	lang := v.lang()
+	base, err := v.view(lang.Say("console:self.title"), "")
 	if err != nil {
 		return err
 	}
-	return render(v.w, http.StatusOK, "self", selfView{base, m.shown(), v.c.o.Served.Login})
+	return render(v.w, http.StatusOK, "self", selfView{base, m.shown(), roleWord(lang, device.Role(m.Role)), v.c.o.Served.Login})
 }
 
 // enterLife is how long a sign-in may take on its way here.
