@@ -64,21 +64,14 @@ func (s signs) enter(tab *browsertest.Tab, n int) {
 
 // An owner comes to the console by the sign-in of login, and back to it by leaving.
 func atConsole(w *world, tab *browsertest.Tab) {
-	olga := w.signs("olga", "+16045550188")
-	w.exec("UPDATE member SET role = 'owner' WHERE user_id = 'olga'")
-	tab.Open(w.console + "/")
-	tab.Sees("Sign in to Maple")
-	tab.Fill("#user_id", olga.userID)
-	tab.Fill("#password", password+"\r")
-	tab.Sees("Check your phone")
-	tab.Fill("#code", w.first.code(w.t, olga.number, 1)+"\r")
+	w.ownerAt(tab, "olga", "+16045550188")
 	tab.Sees("Staff", "olga", "CA … 88")
 	tab.Arrives(w.console + "/staff")
 	tab.Look(screenshots, "console-staff")
 	tab.Fill("#search", "OLG\r")
 	tab.Sees("olga")
 	tab.Fill("#search", "nobody\r")
-	tab.Sees("Nobody's user ID begins so.")
+	tab.Sees("Nobody is found.")
 	signOut := tab.Another()
 	signOut.Open(w.console + "/enter?code=stolen")
 	signOut.Sees("This way in was used before, or took too long.")
@@ -118,7 +111,7 @@ func TestPagesInABrowser(t *testing.T) {
 	for name, test := range map[string]func(*world, *browsertest.Tab){
 		"a whole life": life, "two people share a browser": shared, "without script": scriptless, "a request that runs out": runsOut,
 		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless, "a phone that reads the text": phone,
-		"the console": atConsole,
+		"the console": atConsole, "a client's hand-out": handsOut,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,8 @@ type commands struct {
 
 	Account    accountCommands    `cmd:"" help:"Open and list accounts." group:"Operating"`
 	Key        keyCommands        `cmd:"" help:"Give products keys to the API, and revoke them." group:"Operating"`
-	Member     memberCommands     `cmd:"" help:"Save people, through the API." group:"Operating"`
+	Member     memberCommands     `cmd:"" help:"Save, list and show people, deactivate and unlock them, reset passwords." group:"Operating"`
+	Device     deviceCommands     `cmd:"" help:"List people's registrations, and revoke them." group:"Operating"`
 	Software   softwareCommands   `cmd:"" help:"List what people sign in to." group:"Operating"`
 	DeadLetter deadLetterCommands `cmd:"" name:"deadletter" help:"See messages that could not be handled, and have them handled again." group:"Operating"`
 

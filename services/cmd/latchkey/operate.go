@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -36,15 +33,17 @@ func withConsole(ctx context.Context, c serve.Common, do func(*operating) error)
 	main, err1 := keys.MainURL(bus.Console)
 	url, err2 := keys.BusURL()
 	seed, err3 := keys.BusSeed(bus.Console)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	keysURL, err4 := keys.KeysURL(bus.Console)
+	people, err5 := keys.People()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("no installation is in %s: start one with `latchkey up`, or name its folder by LATCHKEY_DATA (%w)", c.Data, err)
 	}
-	h, err := host.Open(ctx, host.Options{Service: bus.Console, MainURL: main, BusURL: url, BusSeed: seed, Logger: c.Logger()})
+	h, err := host.Open(ctx, host.Options{Service: bus.Console, MainURL: main, KeysURL: keysURL, BusURL: url, BusSeed: seed, Logger: c.Logger()})
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	console, err := console.New(console.Options{Pool: h.Main, Bus: h.Line})
+	console, err := console.New(console.Options{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, People: people})
 	if err != nil {
 		return err
 	}
@@ -257,71 +256,4 @@ func (c *softwareList) Run(ctx context.Context) error {
 			return []string{s.ID, s.Kind, s.Name, s.Autofill, strings.Join(s.Addresses, " ")}
 		})
 	})
-}
-
-// memberCommands are `latchkey member …`.
-type memberCommands struct {
-	Put memberPut `cmd:"" help:"Create a person, or update one."`
-}
-
-type memberPut struct {
-	URL          string      `help:"Where the public API is." env:"LATCHKEY_URL" default:"http://127.0.0.1:8080"`
-	APIKeyFile   string      `help:"File that holds a key of the account." env:"LATCHKEY_API_KEY_FILE" required:"" type:"path"`
-	ID           uuid.UUID   `help:"The person's id; a fresh one if not given."`
-	Role         device.Role `help:"Role: ${enum}." enum:"owner,administrator,supervisor,provider,client" required:""`
-	UserID       *string     `name:"user-id" help:"User ID of our own sign-in."`
-	PasswordFile string      `help:"File that holds the password." type:"path"`
-	MustChange   bool        `help:"The password must be changed after the first code."`
-	Phone        *string     `help:"Phone number; an empty one removes it."`
-}
-
-// Run saves a person and prints what the API answered.
-func (c *memberPut) Run(ctx context.Context) error {
-	key, err := secret.FromFile(c.APIKeyFile)
-	if err != nil {
-		return err
-	}
-	body := map[string]any{"role": c.Role}
-	if c.UserID != nil {
-		body["user_id"] = *c.UserID
-	}
-	if c.Phone != nil {
-		body["phone"] = *c.Phone
-	}
-	if c.PasswordFile != "" {
-		password, err := secret.FromFile(c.PasswordFile)
-		if err != nil {
-			return err
-		}
-		body["password"], body["must_change_password"] = password.Reveal(), c.MustChange
-	}
-	if c.ID == uuid.Nil {
-		if c.ID, err = uuid.NewV7(); err != nil {
-			return err
-		}
-	}
-	b, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, strings.TrimSuffix(c.URL, "/")+"/v1/members/"+c.ID.String(), bytes.NewReader(b))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+key.Reveal())
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("the API answered %s: %s", resp.Status, bytes.TrimSpace(answer))
-	}
-	_, err = os.Stdout.Write(answer)
-	return err
 }

@@ -122,6 +122,9 @@ func (p *Tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// Elsewhere opens a tab in another profile, as another person's browser.
+func (p *Tab) Elsewhere() *Tab { return p.b.Profile() }
+
 // Another opens another tab of the same profile.
 func (p *Tab) Another() *Tab {
 	p.t.Helper()

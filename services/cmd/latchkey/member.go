@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/uuid"
+
+	"latchkey.dev/services/access"
+	"latchkey.dev/services/cmd/internal/serve"
+	"latchkey.dev/services/console"
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/web"
+)
+
+// memberCommands are `latchkey member …`. They print JSON.
+type memberCommands struct {
+	Put           memberPut           `cmd:"" help:"Create a person, or update one. What is to be saved is read as JSON, as the console's API takes it: numbers and addresses do not belong in arguments, which others see."`
+	List          memberList          `cmd:"" help:"List the people of an account by user ID."`
+	Show          memberShow          `cmd:"" help:"Show a person."`
+	Deactivate    memberDeactivate    `cmd:"" help:"Let a person in no more: sessions and registrations end."`
+	Reactivate    memberReactivate    `cmd:"" help:"Let a deactivated person in again."`
+	Unlock        memberUnlock        `cmd:"" help:"Lift what holds a person back: a lock, wrong codes, wrong passwords."`
+	ResetPassword memberResetPassword `cmd:"" help:"Give a person another password. It is shown once."`
+}
+
+// inAccount are the flags of a command that acts in one account.
+type inAccount struct {
+	serve.Common
+	Account uuid.UUID `help:"The account's id." required:""`
+}
+
+// do opens the console for an operator who acts in the account.
+func (c inAccount) do(ctx context.Context, do func(*console.Console, access.Actor) error) error {
+	return withConsole(ctx, c.Common, func(o *operating) error {
+		return do(o.console, access.Actor{Kind: access.Operator, Account: c.Account})
+	})
+}
+
+// onMember are the flags of a command about one person.
+type onMember struct {
+	inAccount
+	ID uuid.UUID `arg:"" help:"The person's id."`
+}
+
+func printJSON(v any) error {
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// show prints a person.
+func show(ctx context.Context, c *console.Console, by access.Actor, id uuid.UUID) error {
+	m, err := c.Member(ctx, by, id)
+	if err != nil {
+		return err
+	}
+	return printJSON(m)
+}
+
+type memberPut struct {
+	inAccount
+	ID   uuid.UUID `help:"The id of the person to update; a new person if not given."`
+	File string    `help:"File that holds the JSON; - for the standard input." default:"-"`
+}
+
+// made is a new person, with what is shown once.
+type made struct {
+	ID       uuid.UUID `json:"id"`
+	UserID   string    `json:"user_id,omitempty"`
+	Password string    `json:"password,omitempty"`
+}
+
+// Run saves a person.
+func (c *memberPut) Run(ctx context.Context) error {
+	var create console.NewMember
+	var update console.MemberUpdate
+	into := any(&create)
+	if c.ID != uuid.Nil {
+		into = &update
+	}
+	if err := readObject(c.File, into); err != nil {
+		return err
+	}
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		if c.ID != uuid.Nil {
+			if err := o.UpdateMember(ctx, by, c.ID, 0, update); err != nil {
+				return err
+			}
+			return show(ctx, o, by, c.ID)
+		}
+		m, err := o.CreateMember(ctx, by, create, "")
+		if err != nil {
+			return err
+		}
+		return printJSON(made{m.ID, m.UserID, m.Password.Reveal()})
+	})
+}
+
+// readObject reads a JSON object from a file, "-" for the standard input.
+func readObject(path string, into any) error {
+	in := io.Reader(os.Stdin)
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, web.MaxBody+1))
+	if err != nil {
+		return fmt.Errorf("reading what to save: %w", err)
+	}
+	if len(b) > web.MaxBody {
+		return fmt.Errorf("what to save is larger than %d bytes", web.MaxBody)
+	}
+	if err := web.DecodeObject(b, into); err != nil {
+		return fmt.Errorf("what to save is not the JSON object that is taken here: %w", err)
+	}
+	return nil
+}
+
+type memberList struct {
+	inAccount
+	Search      string        `help:"The beginning of a user ID."`
+	Role        []device.Role `help:"Only these roles: ${enum}." enum:"owner,administrator,supervisor,provider,client"`
+	NoNumber    bool          `help:"Only people without a phone number."`
+	NoDevice    bool          `help:"Only people without a registration."`
+	Locked      bool          `help:"Only people who are locked."`
+	Deactivated bool          `help:"Only people who were deactivated."`
+}
+
+// Run prints the people, a line each.
+func (c *memberList) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		s := console.Search{Roles: c.Role, Prefix: c.Search, NoNumber: c.NoNumber, NoDevice: c.NoDevice, Locked: c.Locked, Deactivated: c.Deactivated, Most: 500}
+		for {
+			page, more, err := o.List(ctx, by, s)
+			if err != nil {
+				return err
+			}
+			for _, m := range page {
+				if err := printJSON(m); err != nil {
+					return err
+				}
+				s.After = console.Place{UserID: m.UserID, ID: m.ID}
+			}
+			if !more {
+				return nil
+			}
+		}
+	})
+}
+
+type memberShow struct{ onMember }
+
+// Run prints a person.
+func (c *memberShow) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error { return show(ctx, o, by, c.ID) })
+}
+
+// change does one thing to a person, and prints the person.
+func (c onMember) change(ctx context.Context, what func(*console.Console, context.Context, access.Actor, uuid.UUID) error) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		if err := what(o, ctx, by, c.ID); err != nil {
+			return err
+		}
+		return show(ctx, o, by, c.ID)
+	})
+}
+
+type memberDeactivate struct{ onMember }
+
+// Run deactivates a person.
+func (c *memberDeactivate) Run(ctx context.Context) error {
+	return c.change(ctx, (*console.Console).Deactivate)
+}
+
+type memberReactivate struct{ onMember }
+
+// Run reactivates a person.
+func (c *memberReactivate) Run(ctx context.Context) error {
+	return c.change(ctx, (*console.Console).Reactivate)
+}
+
+type memberUnlock struct{ onMember }
+
+// Run unlocks a person.
+func (c *memberUnlock) Run(ctx context.Context) error {
+	return c.change(ctx, (*console.Console).Unlock)
+}
+
+type memberResetPassword struct{ onMember }
+
+// Run resets a password and prints it.
+func (c *memberResetPassword) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		password, err := o.ResetPassword(ctx, by, c.ID)
+		if err != nil {
+			return err
+		}
+		return printJSON(map[string]string{"password": password.Reveal()})
+	})
+}
+
+// deviceCommands are `latchkey device …`. They print JSON.
+type deviceCommands struct {
+	List   deviceList   `cmd:"" help:"List a person's registrations."`
+	Revoke deviceRevoke `cmd:"" help:"End a registration, or all of a person's."`
+}
+
+type deviceList struct{ onMember }
+
+// Run prints the registrations, a line each.
+func (c *deviceList) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		all, err := o.Devices(ctx, by, c.ID)
+		if err != nil {
+			return err
+		}
+		for _, d := range all {
+			if err := printJSON(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type deviceRevoke struct {
+	onMember
+	Device uuid.UUID `help:"Which one." xor:"which" required:""`
+	All    bool      `help:"All of them." xor:"which" required:""`
+}
+
+// Run ends registrations.
+func (c *deviceRevoke) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		if c.All {
+			return o.RevokeAllDevices(ctx, by, c.ID)
+		}
+		return o.RevokeDevice(ctx, by, c.ID, c.Device)
+	})
+}
