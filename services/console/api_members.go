@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	errNoVersion = web.NewProblem(http.StatusPreconditionRequired, "precondition-required", "Say what you saw", "Send the ETag of the person as you saw it as If-Match, or * to change whatever is there.")
+	errNoVersion = web.NewProblem(http.StatusPreconditionRequired, "precondition-required", "Say what you saw", "Send the ETag of what you saw as If-Match, or * to change whatever is there.")
 	errBadQuery  = web.NewProblem(http.StatusBadRequest, "bad-query", "Cannot be searched for", "A parameter of the address is not one that this list takes.")
 )
 
@@ -177,7 +177,7 @@ func ifMatch(r *http.Request) (int, error) {
 	text, closed := strings.CutSuffix(text, `"`)
 	n, err := strconv.Atoi(text)
 	if len(all) > 1 || !opened || !closed || err != nil || n < 1 {
-		return 0, errChanged // no state of a person has this name
+		return 0, errChanged // no state has this name
 	}
 	return n, nil
 }

@@ -32,7 +32,7 @@ func (c *Console) Occupy() (release func()) {
 
 // Requests and Answers are the bodies of the API, by the names of their schemas.
 var (
-	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}}
+	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}}
 	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
-		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}}
+		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{}}
 )

@@ -79,9 +79,8 @@ func (r OptionsReport) Protected(kind device.AccountKind, twoFactor, demographic
 }
 
 var (
-	errOptionsChanged = web.NewProblem(http.StatusPreconditionFailed, "changed-meanwhile", "Changed meanwhile", "Somebody changed the options since you looked. Look again, and then decide.")
-	errNotProved      = web.NewProblem(http.StatusConflict, "number-not-proved", "Prove your own number first", "Before everybody is asked for codes, show that a text reaches you: prove your own phone number on the page /prove-number of the sign-in, and come back within an hour.")
-	errOwnerNumber    = web.NewProblem(http.StatusConflict, "own-number-missing", "Your own number is missing", "Before everybody is asked for codes, add your own phone number, and prove it.")
+	errNotProved   = web.NewProblem(http.StatusConflict, "number-not-proved", "Prove your own number first", "Before everybody is asked for codes, show that a text reaches you: prove your own phone number on the page /prove-number of the sign-in, and come back within an hour.")
+	errOwnerNumber = web.NewProblem(http.StatusConflict, "own-number-missing", "Your own number is missing", "Before everybody is asked for codes, add your own phone number, and prove it.")
 )
 
 // ReadOptions returns an account's options, with whom they reach.
@@ -173,7 +172,7 @@ func (in OptionsUpdate) of(o AccountOptions) (AccountOptions, error) {
 	if !line(o.Contact, 0, 100) {
 		f.add("contact", "bad_contact", "The contact has at most 100 characters, on one line.")
 	}
-	return o, f.as("bad-options")
+	return o, f.optionsProblem()
 }
 
 // maxCountries is how many there may be in a list.
@@ -237,7 +236,7 @@ func (c *Console) ChangeOptions(ctx context.Context, by access.Actor, version in
 			return nil, err
 		}
 		if version != 0 && version != from.Version {
-			return nil, errOptionsChanged
+			return nil, errChanged
 		}
 		to, err := in.of(from)
 		if err != nil {
@@ -255,7 +254,7 @@ func (c *Console) ChangeOptions(ctx context.Context, by access.Actor, version in
 			UpgradePolicy: string(to.UpgradePolicy), UpgradeJump: int16(to.UpgradeJump), BearerRefused: to.BearerRefused, Countries: to.Countries,
 			Language: to.Language, NumberCooldownHours: int32(to.CooldownHours)})
 		if err == nil && rows == 0 {
-			err = errOptionsChanged
+			err = errChanged
 		}
 		return told, err
 	})
@@ -273,7 +272,7 @@ func mayChange(ctx context.Context, db *queries.Queries, by access.Actor, from, 
 	}
 	switch {
 	case own.HasNumber && !slices.Contains(to.Countries, own.PhoneCountry) && len(to.Countries) > 0:
-		return faults{{Field: "countries", Code: "own_country", Detail: "Your own number is in none of these countries: you could not sign in on another device."}}.as("bad-options")
+		return faults{{Field: "countries", Code: "own_country", Detail: "Your own number is in none of these countries: you could not sign in on another device."}}.optionsProblem()
 	case on && !own.HasNumber:
 		return errOwnerNumber
 	case on && !own.Proved:

@@ -28,7 +28,7 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "options", "options-confirm", "options-on", "self", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -89,6 +89,8 @@ type pageRoute struct {
 func (c *Console) signedIn() []pageRoute {
 	return slices.Concat([]pageRoute{
 		{"GET /{$}", c.homePage, 0},
+		{"GET /options", c.optionsPage, 0},
+		{"POST /options", c.optionsForm, 0},
 		{"POST /sign-out", c.signOutForm, 0},
 	}, c.peoplePages())
 }

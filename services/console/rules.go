@@ -53,15 +53,20 @@ func (f *faults) add(field, code, detail string) {
 	*f = append(*f, web.Fault{Field: field, Code: code, Detail: detail})
 }
 
-// problem returns nil where nothing is wrong.
-func (f faults) problem() error { return f.as("bad-member") }
+// problem is that of a person who cannot be saved; nil where nothing is wrong.
+func (f faults) problem() error {
+	return f.of(web.NewProblem(http.StatusUnprocessableEntity, "bad-member", "Cannot be saved", f.sentences()))
+}
 
-// as is problem by another name.
-func (f faults) as(name string) error {
+// optionsProblem is that of options that cannot be saved; nil where nothing is wrong.
+func (f faults) optionsProblem() error {
+	return f.of(web.NewProblem(http.StatusUnprocessableEntity, "bad-options", "Cannot be saved", f.sentences()))
+}
+
+func (f faults) of(p *web.Problem) error {
 	if len(f) == 0 {
 		return nil
 	}
-	p := web.NewProblem(http.StatusUnprocessableEntity, name, "Cannot be saved", f.sentences())
 	p.Faults = f
 	return p
 }

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	errChanged   = web.NewProblem(http.StatusPreconditionFailed, "changed-meanwhile", "Changed meanwhile", "Somebody changed this person since you looked. Look again, and then decide.")
+	errChanged   = web.NewProblem(http.StatusPreconditionFailed, "changed-meanwhile", "Changed meanwhile", "Somebody changed this since you looked. Look again, and then decide.")
 	errLastOwner = web.NewProblem(http.StatusConflict, "last-owner", "The last owner", "An account must keep an active owner. Make somebody else an owner first.")
 )
 
