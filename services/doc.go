@@ -32,6 +32,7 @@
 //	device         what a device is, and when it is another
 //	phone, email   where people are reached
 //	access         who may do what in an account
+//	notice         what people are told of their sign-in, at which address, and in which words
 //	words          what is said to people, in their languages
 //
 // Services never import each other: what they say to each other is an event. The last

@@ -26,14 +26,15 @@ SELECT sorted.id, (pg_advisory_xact_lock(sorted.k) IS NULL)::boolean AS unlocked
 -- another verifier judged while MemberLock waited for it shows here.
 -- has_device says whether the key that a right code would register has a live registration. A
 -- challenge is void when its texts went to a number that is not the member's any more, or the
--- member was deactivated.
+-- member was deactivated or locked. has_email says whether a notice goes by e-mail too.
 SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.purpose, c.device_kind, c.device_thumbprint, c.device_facets, c.phone_version, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id
-        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void,
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL OR m.locked_at IS NOT NULL))::boolean AS void,
+    EXISTS (SELECT FROM member m WHERE m.id = c.member_id AND m.has_email)::boolean AS has_email,
     coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
     coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
     coalesce(t.consecutive, 0)::integer AS consecutive
@@ -59,7 +60,8 @@ FROM q WHERE d.member_id = q.member_id AND d.software_id = q.software_id AND d.t
 -- name: JudgeWrite :exec
 -- Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
 -- counted and challenges closed ('' leaves one open); the devices of right codes are
--- registered, the numbers of those that were to prove one are proved; and events tell it.
+-- registered, with notices of them; the numbers of those that were to prove one are proved; and
+-- events tell it.
 WITH judged AS (
     INSERT INTO verdict (entry_id, challenge_id, result, tries_left)
     SELECT unnest(@entry_ids::uuid[]), unnest(@entry_challenge_ids::uuid[]), unnest(@results::text[]), unnest(@tries_left::smallint[])
@@ -77,6 +79,12 @@ WITH judged AS (
     FROM (SELECT unnest(@device_ids::uuid[]) AS id, unnest(@device_account_ids::uuid[]) AS account_id, unnest(@device_member_ids::uuid[]) AS member_id,
         unnest(@device_software_ids::text[]) AS software_id, unnest(@device_kinds::text[]) AS kind, unnest(@device_thumbprints::bytea[]) AS thumbprint,
         unnest(@device_challenge_ids::uuid[]) AS challenge_id, unnest(@device_facets::jsonb[]) AS facets) q
+), noticed AS (
+    INSERT INTO notice (id, account_id, member_id, kind, channel, software_id, device_id, device_facets)
+    SELECT q.id, q.account_id, q.member_id, 'device_registered', q.channel, q.software_id, q.device_id, q.facets
+    FROM (SELECT unnest(@notice_ids::uuid[]) AS id, unnest(@notice_account_ids::uuid[]) AS account_id, unnest(@notice_member_ids::uuid[]) AS member_id,
+        unnest(@notice_channels::text[]) AS channel, unnest(@notice_software_ids::text[]) AS software_id,
+        unnest(@notice_device_ids::uuid[]) AS device_id, unnest(@notice_facets::jsonb[]) AS facets) q
 ), proved AS (
     INSERT INTO number_proof (member_id, phone_version)
     SELECT DISTINCT ON (q.member_id) q.member_id, q.phone_version

@@ -136,7 +136,8 @@ SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id
-        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL))::boolean AS void,
+        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL OR m.locked_at IS NOT NULL))::boolean AS void,
+    EXISTS (SELECT FROM member m WHERE m.id = c.member_id AND m.has_email)::boolean AS has_email,
     coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
     coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
     coalesce(t.consecutive, 0)::integer AS consecutive
@@ -170,6 +171,7 @@ type JudgeReadRow struct {
 	Now              time.Time
 	HasDevice        bool
 	Void             bool
+	HasEmail         bool
 	HourStartedAt    time.Time
 	HourCount        int32
 	DayStartedAt     time.Time
@@ -181,7 +183,7 @@ type JudgeReadRow struct {
 // another verifier judged while MemberLock waited for it shows here.
 // has_device says whether the key that a right code would register has a live registration. A
 // challenge is void when its texts went to a number that is not the member's any more, or the
-// member was deactivated.
+// member was deactivated or locked. has_email says whether a notice goes by e-mail too.
 func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeReadRow, error) {
 	rows, err := q.db.Query(ctx, judgeRead, entryIds)
 	if err != nil {
@@ -214,6 +216,7 @@ func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeRe
 			&i.Now,
 			&i.HasDevice,
 			&i.Void,
+			&i.HasEmail,
 			&i.HourStartedAt,
 			&i.HourCount,
 			&i.DayStartedAt,
@@ -248,10 +251,16 @@ WITH judged AS (
     FROM (SELECT unnest($13::uuid[]) AS id, unnest($14::uuid[]) AS account_id, unnest($15::uuid[]) AS member_id,
         unnest($16::text[]) AS software_id, unnest($17::text[]) AS kind, unnest($18::bytea[]) AS thumbprint,
         unnest($19::uuid[]) AS challenge_id, unnest($20::jsonb[]) AS facets) q
+), noticed AS (
+    INSERT INTO notice (id, account_id, member_id, kind, channel, software_id, device_id, device_facets)
+    SELECT q.id, q.account_id, q.member_id, 'device_registered', q.channel, q.software_id, q.device_id, q.facets
+    FROM (SELECT unnest($21::uuid[]) AS id, unnest($22::uuid[]) AS account_id, unnest($23::uuid[]) AS member_id,
+        unnest($24::text[]) AS channel, unnest($25::text[]) AS software_id,
+        unnest($26::uuid[]) AS device_id, unnest($27::jsonb[]) AS facets) q
 ), proved AS (
     INSERT INTO number_proof (member_id, phone_version)
     SELECT DISTINCT ON (q.member_id) q.member_id, q.phone_version
-    FROM (SELECT unnest($21::uuid[]) AS member_id, unnest($22::integer[]) AS phone_version) q
+    FROM (SELECT unnest($28::uuid[]) AS member_id, unnest($29::integer[]) AS phone_version) q
     ORDER BY q.member_id, q.phone_version DESC
     ON CONFLICT (member_id) DO UPDATE SET phone_version = EXCLUDED.phone_version, proved_at = now()
 )
@@ -280,13 +289,21 @@ type JudgeWriteParams struct {
 	DeviceThumbprints  [][]byte
 	DeviceChallengeIds [][16]byte
 	DeviceFacets       [][]byte
+	NoticeIds          [][16]byte
+	NoticeAccountIds   [][16]byte
+	NoticeMemberIds    [][16]byte
+	NoticeChannels     []string
+	NoticeSoftwareIds  []string
+	NoticeDeviceIds    [][16]byte
+	NoticeFacets       [][]byte
 	ProofMemberIds     [][16]byte
 	ProofPhoneVersions []int32
 }
 
 // Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
 // counted and challenges closed (” leaves one open); the devices of right codes are
-// registered, the numbers of those that were to prove one are proved; and events tell it.
+// registered, with notices of them; the numbers of those that were to prove one are proved; and
+// events tell it.
 func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 	_, err := q.db.Exec(ctx, judgeWrite,
 		arg.EventIds,
@@ -309,6 +326,13 @@ func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 		arg.DeviceThumbprints,
 		arg.DeviceChallengeIds,
 		arg.DeviceFacets,
+		arg.NoticeIds,
+		arg.NoticeAccountIds,
+		arg.NoticeMemberIds,
+		arg.NoticeChannels,
+		arg.NoticeSoftwareIds,
+		arg.NoticeDeviceIds,
+		arg.NoticeFacets,
 		arg.ProofMemberIds,
 		arg.ProofPhoneVersions,
 	)

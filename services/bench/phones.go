@@ -86,7 +86,7 @@ func (p *phones) hand(texts []carriers.Text) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range texts {
-		if ch := p.waiting[t.To]; ch != nil {
+		if ch := p.waiting[t.To]; ch != nil && t.Code() {
 			code, _, _ := strings.Cut(t.Body, " ")
 			ch <- arrival{code, t.At} // it has room for the one that is waited for
 			delete(p.waiting, t.To)

@@ -32,6 +32,10 @@ type record struct {
 // Batches lock their rows in the order of the challenges.
 func (c claim) key() string  { return c.about.Challenge.String() }
 func (r record) key() string { return r.about.Challenge.String() }
+func (t told) key() string   { return uuid.UUID(t.row.ID).String() }
+
+// noticePace is the distance between batches of notices: nobody waits for one.
+const noticePace = 25 * time.Millisecond
 
 // Nobody waits for the record of a text that is with its provider, nor for what a receipt
 // changes, so more of them may share a commit than of what is waited for.
@@ -49,6 +53,9 @@ func (d *Dispatcher) batch() {
 	d.claims = coalesce.New(coalesce.Options[claim, bool]{Name: "attempt_claim", Run: d.claim, Key: claim.key, Registerer: d.o.Registerer})
 	d.records = coalesce.New(coalesce.Options[record, bool]{Name: "attempt_record", Run: d.writeRecords, Key: record.key, Pace: recordPace, Registerer: d.o.Registerer})
 	d.abandons = coalesce.New(coalesce.Options[claim, bool]{Name: "request_abandon", Run: d.markAbandoned, Key: claim.key, Registerer: d.o.Registerer})
+	byID := func(id uuid.UUID) string { return id.String() }
+	d.noticeClaims = coalesce.New(coalesce.Options[uuid.UUID, *queries.NoticeClaimRow]{Name: "notice_claim", Run: d.claimNotices, Key: byID, Pace: noticePace, Registerer: d.o.Registerer})
+	d.noticeRecords = coalesce.New(coalesce.Options[told, bool]{Name: "notice_record", Run: d.recordNotices, Key: told.key, Pace: noticePace, Registerer: d.o.Registerer})
 	// One batch of receipts at a time: a burst of them waits, and leaves the database to the texts.
 	d.takes = coalesce.New(coalesce.Options[taken, *event.Event]{Name: "receipt_take", Run: d.take, Key: taken.key, Pace: receiptPace, Registerer: d.o.Registerer})
 }

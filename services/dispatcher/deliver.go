@@ -39,9 +39,17 @@ func (d *Dispatcher) Deliver(ctx context.Context, r Request, from Source) (later
 
 // enter waits for one of the slots, which bound how many texts are under way.
 func (d *Dispatcher) enter(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-d.slots }
 	select {
 	case d.slots <- struct{}{}:
-		return func() { <-d.slots }, nil
+		return leave, nil
+	default:
+	}
+	d.codes.add()
+	defer d.codes.done()
+	select {
+	case d.slots <- struct{}{}:
+		return leave, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

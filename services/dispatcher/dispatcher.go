@@ -19,6 +19,9 @@ import (
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
+	"latchkey.dev/services/mail"
+	"latchkey.dev/services/notice"
 	"latchkey.dev/services/sms"
 )
 
@@ -35,6 +38,10 @@ type Options struct {
 	NumberKey seal.PrivateKey // opens the numbers to be texted
 	Providers []sms.Provider  // in order of preference
 	Bus       Bus
+
+	Origin    string        // how browsers reach the sign-in pages: what links in notices begin with
+	NoticeKey secret.String // makes what those links carry
+	Mail      mail.Sender   // takes notices by e-mail; none go so if nil
 
 	Digits   int // of a code: code.Digits if zero
 	Parallel int // texts in flight at a time: 256 if zero
@@ -57,6 +64,8 @@ func (o *Options) validate() error {
 	need(o.Pool != nil && o.KeysPool != nil, "both databases are required")
 	need(o.Bus != nil, "a bus is required")
 	need(!o.NumberKey.IsZero(), "the key that opens numbers is required")
+	need(o.Origin != "" && len(o.Origin) <= notice.MaxOrigin, fmt.Sprintf("the origin of the sign-in pages is required, of %d bytes at most: a text has room for no more", notice.MaxOrigin))
+	need(!o.NoticeKey.Empty(), "the key of the links in notices is required")
 	need(len(o.Providers) > 0, "at least one provider is required")
 	names := map[string]bool{}
 	for _, p := range o.Providers {
@@ -100,6 +109,11 @@ type Dispatcher struct {
 	records  *coalesce.Batcher[record, bool]
 	abandons *coalesce.Batcher[claim, bool]
 	takes    *coalesce.Batcher[taken, *event.Event]
+
+	codes         waiting
+	notices       *notices
+	noticeClaims  *coalesce.Batcher[uuid.UUID, *queries.NoticeClaimRow]
+	noticeRecords *coalesce.Batcher[told, bool]
 }
 
 // New makes a Dispatcher. Nothing is opened yet.
@@ -119,15 +133,21 @@ func New(o Options) (*Dispatcher, error) {
 	}
 	d.metrics = newMetrics(o.Registerer, d.order)
 	d.batch()
+	d.notices = newNotices(d)
 	return d, nil
 }
 
-// Run does what the stream did not bring, until ctx ends and the texts in flight have.
+// Run sends notices, and does what the stream did not bring, until ctx ends and what is
+// under way has.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if d.o.SweepOff {
-		<-ctx.Done()
-		return nil
+	parts := []run.Component{{Name: "notices", Run: d.notices.run}}
+	if !d.o.SweepOff {
+		parts = append(parts, run.Component{Name: "notice sweep", Run: d.notices.loop().Run}, run.Component{Name: "sweep", Run: d.sweep})
 	}
+	return run.All(ctx, parts...)
+}
+
+func (d *Dispatcher) sweep(ctx context.Context) error {
 	s := &sweep{d: d, ctx: ctx, under: map[Request]bool{}}
 	defer s.texts.Wait()
 	return run.NewLoop(run.LoopOptions{Name: "dispatcher sweep", Every: time.Second, Jitter: 250 * time.Millisecond, Timeout: 10 * time.Second,

@@ -19,6 +19,7 @@ import (
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/storetest"
 	"latchkey.dev/services/phone"
 	"latchkey.dev/services/sms"
@@ -85,6 +86,7 @@ type desk struct {
 	owner  *pgxpool.Pool
 	bus    *bus
 	a, b   *carrier
+	office *office
 	key    seal.PrivateKey
 	log    *bytes.Buffer
 	logger *slog.Logger // one for all: its handler's lock is the buffer's
@@ -101,7 +103,7 @@ func newDesk(t *testing.T, a, b []sms.Ending) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &desk{t: t, db: db, owner: db.Owner(t), bus: &bus{}, a: &carrier{plan: a}, b: &carrier{plan: b}, key: key, log: &bytes.Buffer{},
+	k := &desk{t: t, db: db, owner: db.Owner(t), bus: &bus{}, a: &carrier{plan: a}, b: &carrier{plan: b}, office: &office{}, key: key, log: &bytes.Buffer{},
 		member: uuid.New(), epoch: bytes.Repeat([]byte{3}, code.KeySize)}
 	if _, err := db.KeysOwner(t).Exec(t.Context(), "INSERT INTO code_epoch SELECT floor(extract(epoch FROM now()) / 3600) + n, $1 FROM generate_series(0, 1) n", k.epoch); err != nil {
 		t.Fatal(err)
@@ -117,13 +119,18 @@ func (k *desk) another() *dispatcher.Dispatcher { return k.dispatcher(prometheus
 
 func (k *desk) dispatcher(meter prometheus.Registerer) *dispatcher.Dispatcher {
 	k.t.Helper()
-	d, err := dispatcher.New(dispatcher.Options{Pool: k.db.Pool(k.t, "dispatcher"), KeysPool: k.db.KeysPool(k.t, "dispatcher"), NumberKey: k.key, Bus: k.bus,
-		Providers: []sms.Provider{{Name: "a", Sender: k.a, Receipts: reports{}}, {Name: "b", Sender: k.b, Receipts: reports{}}},
-		Logger:    k.logger, Registerer: meter})
+	d, err := dispatcher.New(k.options(meter))
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	return d
+}
+
+func (k *desk) options(meter prometheus.Registerer) dispatcher.Options {
+	k.t.Helper()
+	return dispatcher.Options{Pool: k.db.Pool(k.t, "dispatcher"), KeysPool: k.db.KeysPool(k.t, "dispatcher"), NumberKey: k.key, Bus: k.bus, Origin: "https://login.maple.example", NoticeKey: secret.New("key of links"), Mail: k.office,
+		Providers: []sms.Provider{{Name: "a", Sender: k.a, Receipts: reports{}}, {Name: "b", Sender: k.b, Receipts: reports{}}},
+		Logger:    k.logger, Registerer: meter}
 }
 
 func (k *desk) exec(sql string, args ...any) {

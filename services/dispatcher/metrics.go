@@ -1,14 +1,18 @@
 package dispatcher
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"latchkey.dev/services/notice"
 	"latchkey.dev/services/sms"
 )
 
 type metrics struct {
 	texts, failovers, abandoned, work *prometheus.CounterVec
 	receipts, refused                 *prometheus.CounterVec
+	notices                           *prometheus.CounterVec
 	accept                            prometheus.Histogram
 }
 
@@ -26,6 +30,9 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			Help: "Delivery reports that providers sent, by what they say. Few delivered among the accepted: texts get lost on the way."}, []string{"provider", "status"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_receipts_refused_total",
 			Help: "Requests to a provider's receipt address that were no receipt of it, by why. Many forged: a wrong secret, or somebody tries."}, []string{"provider", "reason"}),
+		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_notices_total",
+			Help: "Tries to tell people of their sign-in, by how they ended: again is one that is made again. A rise of again or too_late: people are not told."},
+			[]string{"kind", "channel", "outcome"}),
 		accept: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_text_accept_seconds",
 			Help: "Time from a challenge to a provider's accepting its text.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60}}),
 	}
@@ -46,8 +53,15 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed} {
 		m.abandoned.WithLabelValues(reason)
 	}
+	for _, kind := range notice.Kinds {
+		for _, c := range notice.Channels {
+			for _, outcome := range append(slices.Clone(noticeEndings), again) {
+				m.notices.WithLabelValues(string(kind), string(c), outcome)
+			}
+		}
+	}
 	m.work.WithLabelValues(string(Stream))
 	m.work.WithLabelValues(string(Sweep))
-	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.accept)
+	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.notices, m.accept)
 	return m
 }

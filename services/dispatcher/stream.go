@@ -19,7 +19,7 @@ func Open(h *host.Host, o Options) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Part("sweep", d.Run)
+	h.Part("work", d.Run)
 	host.Journal(h, d.q.EventWindow, d.q.EventUnordered, d.q.EventRead)
 	if o.StreamOff {
 		return d, nil
@@ -53,6 +53,11 @@ func (s *stream) handle(ctx context.Context, batch []*bus.Msg) {
 	for _, m := range batch {
 		e, ok := host.Read(ctx, m, s.d.o.Logger)
 		if !ok {
+			continue
+		}
+		if asked, ok := e.Data.(*event.NoticeRequested); ok {
+			s.d.notices.add(asked.Notice) // only a wake-up: its table brings it otherwise
+			m.Ack()
 			continue
 		}
 		r, ok := RequestOf(e)

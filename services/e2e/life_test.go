@@ -39,13 +39,14 @@ import (
 // phones stands for a carrier and everybody's phone: what it takes, arrives.
 type phones struct {
 	mu    sync.Mutex
-	texts map[string][]string // by number
+	texts map[string][]string // with codes, by number
+	told  map[string][]string // the others, by number
 	came  chan struct{}       // closed and made anew at every text
 	down  bool
 }
 
 func newPhones() *phones {
-	return &phones{texts: map[string][]string{}, came: make(chan struct{})}
+	return &phones{texts: map[string][]string{}, told: map[string][]string{}, came: make(chan struct{})}
 }
 
 func (p *phones) Send(_ context.Context, m sms.Message) sms.Outcome {
@@ -54,13 +55,17 @@ func (p *phones) Send(_ context.Context, m sms.Message) sms.Outcome {
 	if p.down {
 		return sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonUnreachable}
 	}
-	p.texts[m.To.E164()] = append(p.texts[m.To.E164()], m.Body.Reveal())
+	kind := p.texts
+	if first := m.Body.Reveal()[0]; first < '0' || first > '9' {
+		kind = p.told
+	}
+	kind[m.To.E164()] = append(kind[m.To.E164()], m.Body.Reveal())
 	close(p.came)
 	p.came = make(chan struct{})
 	return sms.Outcome{Ending: sms.Accepted, Reason: sms.ReasonOK, Reference: uuid.NewString()}
 }
 
-// code waits for the n-th text of a number and returns its code.
+// code waits for the n-th text with a code of a number and returns its code.
 func (p *phones) code(t *testing.T, number string, n int) string {
 	t.Helper()
 	limit := time.After(20 * time.Second)
@@ -79,7 +84,7 @@ func (p *phones) code(t *testing.T, number string, n int) string {
 	}
 }
 
-// to returns the texts that came to a number.
+// to returns the texts with codes that came to a number.
 func (p *phones) to(number string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +150,7 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	people := seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: must(seal.GenerateKey())(t).Public()}
 	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l, Pages: pages,
 		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), Console: w.console, People: people},
-		Dispatcher: dispatcher.Options{NumberKey: numbers, Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
+		Dispatcher: dispatcher.Options{NumberKey: numbers, Origin: w.url, NoticeKey: secret.New(rand.Text()), Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
 		Console:    console.Options{People: people, Served: &console.Served{Origin: w.console, Login: w.url, FormMAC: newMAC(t)}},
 		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)

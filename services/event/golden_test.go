@@ -77,6 +77,10 @@ var examples = []example{
 	{"verifier", event.NumberProved{Challenge: challenge, Member: member, Version: 2, Text: 1, Entry: entry}},
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "wrong", TriesLeft: 4}},
 	{"verifier", event.CodeExpired{Challenge: challenge, Member: member}},
+	{"login", event.MemberLocked{Member: member, Notice: id(0x207)}},
+	{"verifier", event.NoticeRequested{Notice: id(0x207), Member: member, Kind: "device_registered", Channel: "email", Device: &dev}},
+	{"dispatcher", event.NoticeSent{Notice: id(0x207), Member: member, Kind: "device_registered", Channel: "text", Provider: "vonage", Tries: 2}},
+	{"dispatcher", event.NoticeAbandoned{Notice: id(0x207), Member: member, Kind: "number_changed", Channel: "email", Reason: "too_late"}},
 	{"console", event.AccountCreated{Account: account, Kind: "pro", By: "operator"}},
 	{"console", event.KeyCreated{Account: account, Key: id(0x6e1), By: "operator"}},
 	{"console", event.KeyRevoked{Account: account, Key: id(0x6e1), By: "operator"}},
@@ -106,6 +110,8 @@ var sparse = []example{
 	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt}}},
 	{"dispatcher", event.SMSUndelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt}, Status: "expired"}},
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "locked"}},
+	{"login", event.NoticeRequested{Notice: id(0x207), Member: member, Kind: "number_changed", Channel: "text"}},
+	{"dispatcher", event.NoticeSent{Notice: id(0x207), Member: member, Kind: "email_changed", Channel: "email", Tries: 1}},
 }
 
 func (x example) encode() (event.Event, error) {

@@ -252,6 +252,9 @@ func TestClosedSetsAreThoseOfTheCode(t *testing.T) {
 		{"code.requested", data("purpose"), sets["challenge_purpose"]},
 		{"code.rejected", data("result"), without(sets["verdict_result"], "registered", "proved")},
 		{"device.revoked", data("reason"), sets["device_revoke_reason"]},
+		{"envelope", []string{"$defs", "notice_kind"}, sets["notice_kind"]},
+		{"envelope", []string{"$defs", "channel"}, sets["notice_channel"]},
+		{"notice.abandoned", data("reason"), without(sets["notice_ending"], "sent")},
 		{"sms.undelivered", data("status"), without(sets["receipt_status"], "delivered", "in_transit", "unknown")},
 		{"account.created", data("kind"), sets["account_kind"]},
 	} {

@@ -15,6 +15,7 @@ var kinds = byType(
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
 	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
 	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
+	func() Data { return new(MemberLocked) }, func() Data { return new(NoticeRequested) }, func() Data { return new(NoticeSent) }, func() Data { return new(NoticeAbandoned) },
 	func() Data { return new(PasswordReset) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
 )
 
@@ -83,7 +84,7 @@ type LoginRefused struct {
 	Member   *uuid.UUID `json:"member,omitempty"`
 	Software string     `json:"software"`
 	Origin   string     `json:"origin"`
-	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown
+	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown, member_locked
 	Details  Details    `json:"details,omitempty"`
 }
 
@@ -139,6 +140,12 @@ type MemberDeactivated struct {
 type MemberReactivated struct {
 	Member uuid.UUID `json:"member"`
 	By     string    `json:"by"`
+}
+
+// MemberLocked: a person said of what a notice told: this was not me. No sign-in until somebody unlocks.
+type MemberLocked struct {
+	Member uuid.UUID `json:"member"`
+	Notice uuid.UUID `json:"notice"` // whose link was used
 }
 
 // MemberUnlocked: what held a person back from signing in was lifted: a lock, wrong codes, wrong passwords.
@@ -274,6 +281,34 @@ type CodeExpired struct {
 	Member    uuid.UUID `json:"member"`
 }
 
+// NoticeRequested: a person is to be told of something, at one address.
+type NoticeRequested struct {
+	Notice  uuid.UUID  `json:"notice"`
+	Member  uuid.UUID  `json:"member"`
+	Kind    string     `json:"kind"`             // a notice_kind
+	Channel string     `json:"channel"`          // a notice_channel
+	Device  *uuid.UUID `json:"device,omitempty"` // the registration that it tells of
+}
+
+// NoticeSent: a provider or the mail server took a notice.
+type NoticeSent struct {
+	Notice   uuid.UUID `json:"notice"`
+	Member   uuid.UUID `json:"member"`
+	Kind     string    `json:"kind"`
+	Channel  string    `json:"channel"`
+	Provider string    `json:"provider,omitempty"` // of a text
+	Tries    int       `json:"tries"`              // this one included
+}
+
+// NoticeAbandoned: a notice will not be sent any more.
+type NoticeAbandoned struct {
+	Notice  uuid.UUID `json:"notice"`
+	Member  uuid.UUID `json:"member"`
+	Kind    string    `json:"kind"`
+	Channel string    `json:"channel"`
+	Reason  string    `json:"reason"` // a notice_ending but sent
+}
+
 // AccountCreated: an account was opened.
 type AccountCreated struct {
 	Account uuid.UUID `json:"account"`
@@ -332,6 +367,10 @@ func (SMSUndelivered) Type() string    { return "latchkey.sms.undelivered" }
 func (DeviceRegistered) Type() string  { return "latchkey.device.registered" }
 func (CodeRejected) Type() string      { return "latchkey.code.rejected" }
 func (CodeExpired) Type() string       { return "latchkey.code.expired" }
+func (MemberLocked) Type() string      { return "latchkey.member.locked" }
+func (NoticeRequested) Type() string   { return "latchkey.notice.requested" }
+func (NoticeSent) Type() string        { return "latchkey.notice.sent" }
+func (NoticeAbandoned) Type() string   { return "latchkey.notice.abandoned" }
 func (AccountCreated) Type() string    { return "latchkey.account.created" }
 func (OptionChanged) Type() string     { return "latchkey.account.option_changed" }
 func (KeyCreated) Type() string        { return "latchkey.account.key_created" }
@@ -365,6 +404,10 @@ func (d SMSAbandoned) Subject() uuid.UUID      { return d.Challenge }
 func (d DeviceRegistered) Subject() uuid.UUID  { return d.Challenge }
 func (d CodeRejected) Subject() uuid.UUID      { return d.Challenge }
 func (d CodeExpired) Subject() uuid.UUID       { return d.Challenge }
+func (d MemberLocked) Subject() uuid.UUID      { return d.Member }
+func (d NoticeRequested) Subject() uuid.UUID   { return d.Member }
+func (d NoticeSent) Subject() uuid.UUID        { return d.Member }
+func (d NoticeAbandoned) Subject() uuid.UUID   { return d.Member }
 func (d AccountCreated) Subject() uuid.UUID    { return d.Account }
 func (d OptionChanged) Subject() uuid.UUID     { return d.Account }
 func (d KeyCreated) Subject() uuid.UUID        { return d.Account }

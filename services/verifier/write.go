@@ -11,6 +11,7 @@ import (
 	queries "latchkey.dev/queries/verifier"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/notice"
 )
 
 // proveNumber is the purpose of a challenge that proves a number and registers nothing.
@@ -116,6 +117,40 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		}
 	}
 	return told, nil
+}
+
+// notify adds the notices of new registrations to what is written: a text, and an e-mail
+// where there is an address.
+func notify(p *queries.JudgeWriteParams, rows []queries.JudgeReadRow, right map[uuid.UUID]event.Data) (events []event.Event, err error) {
+	for _, r := range rows {
+		registered, ok := right[r.ID].(event.DeviceRegistered)
+		if !ok {
+			continue
+		}
+		for _, c := range notice.Channels {
+			if c == notice.Email && !r.HasEmail {
+				continue
+			}
+			id, err := uuid.NewV7()
+			if err != nil {
+				return nil, fmt.Errorf("writing a notice: %w", err)
+			}
+			p.NoticeIds = append(p.NoticeIds, id)
+			p.NoticeAccountIds = append(p.NoticeAccountIds, r.AccountID)
+			p.NoticeMemberIds = append(p.NoticeMemberIds, r.MemberID)
+			p.NoticeChannels = append(p.NoticeChannels, string(c))
+			p.NoticeSoftwareIds = append(p.NoticeSoftwareIds, r.SoftwareID)
+			p.NoticeDeviceIds = append(p.NoticeDeviceIds, registered.Device)
+			p.NoticeFacets = append(p.NoticeFacets, r.DeviceFacets)
+			e, err := event.New("verifier", r.AccountID, time.Now(), event.NoticeRequested{Notice: id, Member: r.MemberID,
+				Kind: string(notice.DeviceRegistered), Channel: string(c), Device: &registered.Device})
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e)
+		}
+	}
+	return events, nil
 }
 
 func tell(out []verdict, right map[uuid.UUID]event.Data) ([]event.Event, error) {

@@ -15,7 +15,8 @@ CREATE TABLE login_event (
         'latchkey.code.requested', 'latchkey.text.requested', 'latchkey.code.entered',
         'latchkey.login.succeeded', 'latchkey.login.refused', 'latchkey.login.ended', 'latchkey.login.password_changed',
         'latchkey.device.named', 'latchkey.device.revoked',
-        'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed')),
+        'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.member.locked',
+        'latchkey.notice.requested')),
     CONSTRAINT login_event_body CHECK (length(body) BETWEEN 2 AND 65536)
 ) PARTITION BY RANGE (id);
 CREATE TABLE dispatcher_event (
@@ -25,7 +26,8 @@ CREATE TABLE dispatcher_event (
     body bytea NOT NULL,
     CONSTRAINT dispatcher_event_type CHECK (type IN (
         'latchkey.sms.attempted', 'latchkey.sms.accepted', 'latchkey.sms.refused', 'latchkey.sms.unanswered',
-        'latchkey.sms.abandoned', 'latchkey.sms.delivered', 'latchkey.sms.undelivered')),
+        'latchkey.sms.abandoned', 'latchkey.sms.delivered', 'latchkey.sms.undelivered',
+        'latchkey.notice.sent', 'latchkey.notice.abandoned')),
     CONSTRAINT dispatcher_event_body CHECK (length(body) BETWEEN 2 AND 65536)
 ) PARTITION BY RANGE (id);
 CREATE TABLE verifier_event (
@@ -34,7 +36,7 @@ CREATE TABLE verifier_event (
     account_id uuid NOT NULL,
     body bytea NOT NULL,
     CONSTRAINT verifier_event_type CHECK (type IN (
-        'latchkey.device.registered', 'latchkey.number.proved', 'latchkey.code.rejected', 'latchkey.code.expired')),
+        'latchkey.device.registered', 'latchkey.number.proved', 'latchkey.code.rejected', 'latchkey.code.expired', 'latchkey.notice.requested')),
     CONSTRAINT verifier_event_body CHECK (length(body) BETWEEN 2 AND 65536)
 ) PARTITION BY RANGE (id);
 CREATE TABLE console_event (

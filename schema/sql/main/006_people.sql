@@ -79,13 +79,13 @@ CREATE INDEX session_id ON session (id);
 
 -- who may end a registration through the console, and what the console tells of
 ALTER TABLE device DROP CONSTRAINT device_revoke_reason;
-ALTER TABLE device ADD CONSTRAINT device_revoke_reason CHECK (revoke_reason IN ('member', 'administrator', 'owner', 'product', 'operator', 'upgraded', 'number_changed', 'deactivated', 'erased'));
+ALTER TABLE device ADD CONSTRAINT device_revoke_reason CHECK (revoke_reason IN ('member', 'administrator', 'owner', 'product', 'operator', 'upgraded', 'number_changed', 'deactivated', 'erased', 'repudiated'));
 ALTER TABLE console_event DROP CONSTRAINT console_event_type;
 ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
     'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset',
-    'latchkey.member.assigned', 'latchkey.member.unassigned'));
+    'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.notice.requested'));
 
 -- idempotency_key remembers a request that made a person, for a day: sent again, it makes
 -- nobody else.

@@ -88,7 +88,7 @@ func consumerConfigs() []jetstream.ConsumerConfig {
 		}
 	}
 	return []jetstream.ConsumerConfig{
-		consumer(DispatcherSend, 10*time.Second, "latchkey.code.requested.*", "latchkey.text.requested.*"),
+		consumer(DispatcherSend, 10*time.Second, "latchkey.code.requested.*", "latchkey.text.requested.*", "latchkey.notice.requested.*"),
 		consumer(VerifierJudge, 10*time.Second, "latchkey.code.entered.*"),
 		consumer(AuditorOrder, 10*time.Second, "latchkey.>"),
 	}

@@ -29,9 +29,9 @@ type Permissions struct {
 var says = map[string][]string{
 	Login: {
 		"latchkey.code.requested.*", "latchkey.text.requested.*", "latchkey.code.entered.*", "latchkey.login.>",
-		"latchkey.device.revoked.*", "latchkey.device.named.*", "latchkey.member.>",
+		"latchkey.device.revoked.*", "latchkey.device.named.*", "latchkey.member.>", "latchkey.notice.requested.*",
 	},
-	Dispatcher: {"latchkey.sms.>", "latchkey.notice.sent.*"},
+	Dispatcher: {"latchkey.sms.>", "latchkey.notice.sent.*", "latchkey.notice.abandoned.*"},
 	Verifier: {
 		"latchkey.device.registered.*", "latchkey.code.rejected.*", "latchkey.code.expired.*",
 		"latchkey.number.proved.*", "latchkey.notice.requested.*",

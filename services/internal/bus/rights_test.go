@@ -31,7 +31,8 @@ var mayPublish = map[string][]string{
 	"latchkey.code.rejected.a1":           {bus.Verifier},
 	"latchkey.code.expired.a1":            {bus.Verifier},
 	"latchkey.number.proved.a1":           {bus.Verifier},
-	"latchkey.notice.requested.a1":        {bus.Verifier, bus.Console},
+	"latchkey.notice.abandoned.a1":        {bus.Dispatcher},
+	"latchkey.notice.requested.a1":        {bus.Login, bus.Verifier, bus.Console},
 	"latchkey.account.option_changed.a1":  {bus.Console},
 	"latchkey.provider.pinned.a1":         {bus.Console},
 	"latchkey.audit.checkpoint.a1":        {bus.Auditor},
@@ -187,6 +188,7 @@ func ExampleRights() {
 	// Output:
 	// latchkey.sms.>
 	// latchkey.notice.sent.*
+	// latchkey.notice.abandoned.*
 	// $JS.API.CONSUMER.INFO.LATCHKEY.dispatcher-send
 	// $JS.API.CONSUMER.MSG.NEXT.LATCHKEY.dispatcher-send
 	// $JS.ACK.LATCHKEY.dispatcher-send.>

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/email"
 )
 
 // MaxSize is the largest file that is read, in bytes.
@@ -29,6 +30,23 @@ type File struct {
 	// Receipts is the public address under which providers reach the dispatcher's receipt
 	// endpoint, as https://login.example/receipts; empty asks for no receipts.
 	Receipts string `yaml:"receipts"`
+	// Origin is how browsers reach the sign-in pages, as https://login.example: links in
+	// notices begin with it. Empty where the program is told otherwise.
+	Origin string `yaml:"origin,omitempty"`
+	// Mail is the server that takes notices by e-mail; without it none go so.
+	Mail *Mail `yaml:"mail,omitempty"`
+}
+
+// Mail is a mail server.
+type Mail struct {
+	Host string `yaml:"host"`
+	Port int    `yaml:"port,omitempty"` // 587 with starttls, 465 with tls, 25 with none, if not given
+	// Security is starttls (if not given), tls, or none, which only a server on this machine may have.
+	Security     string `yaml:"security,omitempty"`
+	Username     string `yaml:"username,omitempty"`
+	PasswordFile string `yaml:"password_file,omitempty"`
+	From         string `yaml:"from"`           // the address that notices come from
+	Name         string `yaml:"name,omitempty"` // and the name with it
 }
 
 // Software is an application of the installation that people sign in to.
@@ -130,7 +148,37 @@ func (c File) validate() error {
 			errs = append(errs, errors.New("receipts: must be an http or https address that ends in /receipts"))
 		}
 	}
+	if c.Origin != "" {
+		if u, err := url.Parse(c.Origin); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+			errs = append(errs, errors.New("origin: must be as https://login.example, without a path"))
+		}
+	}
+	if c.Mail != nil {
+		for _, wrong := range c.Mail.faults() {
+			errs = append(errs, fmt.Errorf("mail.%s", wrong))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// faults finds what a file alone can be wrong in; package mail judges the rest.
+func (m Mail) faults() (all []string) {
+	if m.Host == "" {
+		all = append(all, "host: is missing")
+	}
+	if m.Port < 0 || m.Port > 65535 {
+		all = append(all, "port: must be 1 to 65535")
+	}
+	if !slices.Contains([]string{"", "starttls", "tls", "none"}, m.Security) {
+		all = append(all, "security: must be starttls, tls or none")
+	}
+	if _, err := email.Parse(m.From); err != nil {
+		all = append(all, "from: "+err.Error())
+	}
+	if (m.Username == "") != (m.PasswordFile == "") {
+		all = append(all, "username: needs a password_file, and a password_file it")
+	}
+	return all
 }
 
 func (s Software) faults() (all []string) {

@@ -33,6 +33,7 @@ const (
 	number    = "number"         // dispatcher the private half; login, console the public one
 	wrap      = "wrap"           // auditor the private half; login, console the public one
 	receipts  = "receipts.key"   // dispatcher: tokens in the addresses that providers report to
+	notices   = "notices.key"    // dispatcher: links in notices
 	private   = ".private"
 	public    = ".public"
 	busFolder = "bus"         // <service>.seed for the service, <service>.public for the server
@@ -60,8 +61,10 @@ func Make(dir string, services []string, newSeed func() (secret.String, error), 
 			return f, err
 		}
 	}
-	if err := f.once(receipts, func() ([]byte, error) { return []byte(random()), nil }); err != nil {
-		return f, err
+	for _, name := range []string{receipts, notices} {
+		if err := f.once(name, func() ([]byte, error) { return []byte(random()), nil }); err != nil {
+			return f, err
+		}
 	}
 	for _, s := range services {
 		name := filepath.Join(busFolder, s)
@@ -227,6 +230,9 @@ func (f Folder) base64(name string) ([]byte, error) {
 
 // ReceiptKey makes the tokens of receipt addresses.
 func (f Folder) ReceiptKey() (secret.String, error) { return f.read(receipts) }
+
+// NoticeKey makes what the links in notices carry.
+func (f Folder) NoticeKey() (secret.String, error) { return f.read(notices) }
 
 // BusSeed is a service's key to the bus.
 func (f Folder) BusSeed(service string) (secret.String, error) {

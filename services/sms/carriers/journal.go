@@ -20,6 +20,10 @@ type Text struct {
 	UserAgent string    `json:"user_agent"`
 }
 
+// Code reports whether the text carries a code: it begins with one. Others tell people of
+// their sign-in.
+func (t Text) Code() bool { return codeDigits.MatchString(t.Body) }
+
 // place is where a reader of the journal stands: after a seq, in one life of it.
 type place struct{ resets, seq uint64 }
 

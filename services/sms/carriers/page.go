@@ -51,7 +51,8 @@ func (b bubble) Clock() string {
 // Phone is the address of the page of the text's number alone.
 func (b bubble) Phone() string { return "/?to=" + url.QueryEscape(b.To) }
 
-var codeDigits = regexp.MustCompile(`\b[0-9]{4,10}\b`)
+// codeDigits are a code: it begins its text, and what tells of something else does not.
+var codeDigits = regexp.MustCompile(`^[0-9]{4,10}\b`)
 
 func bubbles(texts []Text) []bubble {
 	all := make([]bubble, 0, len(texts))
@@ -109,6 +110,7 @@ func (s *Simulator) page(handle func(pattern string, serve func(http.ResponseWri
 // pageData is what the template shows.
 type pageData struct {
 	To, SignIn string
+	Mail       bool // there are mailboxes too
 	Place      string
 	Texts      []bubble
 	Blank      bubble // the mould of texts that come later
@@ -132,7 +134,7 @@ func (s *Simulator) getPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	texts, now, _ := s.journal.latest(place{}, to, pageTexts)
 	var out bytes.Buffer
-	if err := pageTemplate.Execute(&out, pageData{To: to, SignIn: s.o.SignIn, Place: s.mark(now), Texts: bubbles(texts), Panels: s.panels(), Presets: presets}); err != nil {
+	if err := pageTemplate.Execute(&out, pageData{To: to, SignIn: s.o.SignIn, Mail: s.o.Mail != nil, Place: s.mark(now), Texts: bubbles(texts), Panels: s.panels(), Presets: presets}); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

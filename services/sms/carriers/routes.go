@@ -30,6 +30,9 @@ func (s *Simulator) routes() http.Handler {
 	}
 	s.control(handle)
 	s.page(handle)
+	if s.o.Mail != nil {
+		s.o.Mail(handle)
+	}
 	handle("/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
 	mux.Handle("/", s.guard(inner))
 	return mux

@@ -54,6 +54,9 @@ type Options struct {
 	// Hosts are names with a dot, in lower case, under which a browser may open the phone
 	// page. Addresses, localhost and names without a dot need not be among them.
 	Hosts []string
+	// Mail adds the routes of the mailboxes, below /mail and /control/mail, beside the
+	// phones' own; there are none if nil.
+	Mail func(handle func(pattern string, serve func(http.ResponseWriter, *http.Request) error))
 	// Logger hears of what goes wrong in the simulator itself, never of texts; nil is nobody.
 	Logger *slog.Logger
 	// Journal is how many texts are kept; 20,000 when 0.

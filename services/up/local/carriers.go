@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
 	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/mail/mailbox"
 	"latchkey.dev/services/sms/carriers"
 )
 
@@ -44,12 +47,28 @@ func (l *Local) startCarriers(ls listeners) error {
 	if len(l.config.Softwares) == 0 {
 		l.config.Softwares = l.demoSoftwares()
 	}
-	l.phones = carriers.New(carriers.Options{SignIn: l.o.Origin + "/", Logger: l.o.Logger})
+	l.config.Origin = l.o.Origin
+	if l.mail, err = mailbox.Start(mailbox.Options{Logger: l.o.Logger}); err != nil {
+		return err
+	}
+	l.closers = append(l.closers, l.mail.Close)
+	l.phones = carriers.New(carriers.Options{SignIn: l.o.Origin + "/", Mail: l.mail.Routes, Logger: l.o.Logger})
 	l.closers = append(l.closers, l.phones.Close)
 	if len(l.config.Providers) == 0 {
 		if err := l.simulate(ls); err != nil {
 			return err
 		}
+	}
+	if l.config.Mail == nil && !l.real() { // where texts reach real phones, mail goes by a real server or not at all
+		host, port, err := net.SplitHostPort(l.mail.Address())
+		if err != nil {
+			return fmt.Errorf("the simulated mail server's address: %w", err)
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return fmt.Errorf("the simulated mail server's port %q is no number", port)
+		}
+		l.config.Mail = &config.Mail{Host: host, Port: n, Security: "none", From: "latchkey@latchkey.example", Name: "Latchkey"}
 	}
 	b, err := yaml.Marshal(l.config)
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 	"latchkey.dev/services/internal/run"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/mail/mailbox"
 	"latchkey.dev/services/sms/carriers"
 	"latchkey.dev/services/up"
 )
@@ -61,6 +62,7 @@ type Local struct {
 	seeded  atomic.Bool
 	bus     *natsd.Server // nil where it runs in a process of its own
 	phones  *carriers.Simulator
+	mail    *mailbox.Server
 	k       *up.Latchkey
 	parts   []run.Component
 	closers []func()

@@ -158,6 +158,7 @@ func (l *Local) tell(took time.Duration) {
 	fmt.Fprintf(w, "  sign in      %s/\n", l.o.Origin)
 	fmt.Fprintf(w, "  console      %s/   for owners and administrators: people, devices, options\n", l.o.ConsoleOrigin)
 	fmt.Fprintf(w, "  phones       http://%s/   every text arrives here; the carriers are switched here\n", l.o.Phones)
+	fmt.Fprintf(w, "  mail         http://%s/mail   and every e-mail here\n", l.o.Phones)
 	fmt.Fprintf(w, "  metrics      http://%s/metrics\n\n", l.o.Metrics)
 	if l.real() {
 		fmt.Fprintf(w, "  Texts go to real phones. Open an account and add people with `latchkey account`, `key` and `member`.\n\n")

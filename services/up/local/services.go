@@ -9,6 +9,7 @@ import (
 	"latchkey.dev/services/internal/install"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/login"
+	"latchkey.dev/services/mail"
 	"latchkey.dev/services/sms/configured"
 	"latchkey.dev/services/up"
 	"latchkey.dev/services/verifier"
@@ -23,7 +24,7 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	var errs []error
 	o := up.Options{
 		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits},
-		Dispatcher: dispatcher.Options{Digits: digits},
+		Dispatcher: dispatcher.Options{Origin: at.Login, Digits: digits},
 		Verifier:   verifier.Options{Digits: digits},
 	}
 	read := func(err error) { errs = append(errs, err) }
@@ -59,6 +60,10 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	o.Dispatcher.NumberKey, err = keys.NumberKey()
 	read(err)
 	receiptKey, err := keys.ReceiptKey()
+	read(err)
+	o.Dispatcher.NoticeKey, err = keys.NoticeKey()
+	read(err)
+	o.Dispatcher.Mail, err = mail.Configured(c.Mail)
 	read(err)
 	o.Dispatcher.Providers, err = configured.Providers(c, receiptKey)
 	read(err)

@@ -2,6 +2,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/host"
 	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/mail"
 	"latchkey.dev/services/sms/configured"
 )
 
@@ -20,6 +22,7 @@ type Command struct {
 	serve.Common
 	Listen  string `help:"Address that providers report to, under /receipts/." env:"LATCHKEY_DISPATCHER_LISTEN" default:"127.0.0.1:0"`
 	Config  string `help:"File of softwares and providers; that of the running installation if not given." env:"LATCHKEY_CONFIG" type:"path"`
+	Origin  string `help:"How browsers reach the sign-in pages, as https://login.example; as the file says if not given." env:"LATCHKEY_LOGIN_ORIGIN"`
 	Metrics string `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_DISPATCHER_METRICS_LISTEN" default:"127.0.0.1:0"`
 	Digits  int    `help:"Digits of a code, 6 to 8; the same for all services." env:"LATCHKEY_DIGITS" default:"6"`
 }
@@ -34,14 +37,20 @@ func (c *Command) Run(ctx context.Context) error {
 		conf, err1 := config.Read(file)
 		numbers, err2 := keys.NumberKey()
 		receipts, err3 := keys.ReceiptKey()
-		if err := errors.Join(err1, err2, err3); err != nil {
+		links, err4 := keys.NoticeKey()
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			return serve.Opened{}, err
 		}
 		providers, err := configured.Providers(conf, receipts)
 		if err != nil {
 			return serve.Opened{}, err
 		}
-		d, err := dispatcher.Open(h, dispatcher.Options{NumberKey: numbers, Providers: providers, Digits: c.Digits})
+		server, err := mail.Configured(conf.Mail)
+		if err != nil {
+			return serve.Opened{}, err
+		}
+		d, err := dispatcher.Open(h, dispatcher.Options{NumberKey: numbers, Providers: providers, Origin: cmp.Or(c.Origin, conf.Origin), NoticeKey: links,
+			Mail: server, Digits: c.Digits})
 		if err != nil {
 			return serve.Opened{}, err
 		}
