@@ -95,7 +95,8 @@ func TestPoisonOnEverySubject(t *testing.T) {
 	for _, s := range all {
 		consumers := []string{bus.AuditorOrder}
 		switch {
-		case strings.HasPrefix(s.subject, "latchkey.code.requested."), strings.HasPrefix(s.subject, "latchkey.text.requested."):
+		case strings.HasPrefix(s.subject, "latchkey.code.requested."), strings.HasPrefix(s.subject, "latchkey.text.requested."),
+			strings.HasPrefix(s.subject, "latchkey.notice.requested."):
 			consumers = append(consumers, bus.DispatcherSend)
 		case strings.HasPrefix(s.subject, "latchkey.code.entered."):
 			consumers = append(consumers, bus.VerifierJudge)
