@@ -4,7 +4,7 @@ WITH q AS (
     SELECT unnest(@members::uuid[]) AS member_id, unnest(@softwares::text[]) AS software_id, unnest(@thumbprints::bytea[]) AS thumbprint
 )
 SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::bytea AS thumbprint,
-    m.account_id, m.role, m.public_key, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
+    m.account_id, m.role, m.public_key, (m.deactivated_at IS NOT NULL)::boolean AS deactivated, (m.locked_at IS NOT NULL)::boolean AS repudiated,
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,

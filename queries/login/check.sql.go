@@ -15,7 +15,7 @@ WITH q AS (
     SELECT unnest($4::uuid[]) AS member_id, unnest($5::text[]) AS software_id, unnest($6::bytea[]) AS thumbprint
 )
 SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::bytea AS thumbprint,
-    m.account_id, m.role, m.public_key, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
+    m.account_id, m.role, m.public_key, (m.deactivated_at IS NOT NULL)::boolean AS deactivated, (m.locked_at IS NOT NULL)::boolean AS repudiated,
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
@@ -53,6 +53,7 @@ type CheckReadRow struct {
 	Role            string
 	PublicKey       []byte
 	Deactivated     bool
+	Repudiated      bool
 	PhoneSealed     []byte
 	PhoneVersion    int32
 	PhoneCountry    string
@@ -101,6 +102,7 @@ func (q *Queries) CheckRead(ctx context.Context, arg CheckReadParams) ([]CheckRe
 			&i.Role,
 			&i.PublicKey,
 			&i.Deactivated,
+			&i.Repudiated,
 			&i.PhoneSealed,
 			&i.PhoneVersion,
 			&i.PhoneCountry,

@@ -23,7 +23,7 @@ SELECT FROM changed;
 UPDATE credential SET digest = @digest WHERE member_id = @member_id AND digest = @old_digest;
 
 -- name: MemberRead :one
-SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, deactivated_at
+SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, deactivated_at, email_version, email_index, coalesce(has_email, false)::boolean AS has_email
 FROM member WHERE id = @id;
 
 -- name: AccountRead :one
@@ -32,9 +32,11 @@ SELECT id, kind, country, contact FROM account WHERE id = @id;
 -- name: MemberInsert :one
 -- Makes a member, or finds that it exists.
 WITH made AS (
-    INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index)
+    INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
+        email_sealed, email_details, email_version, email_index)
     VALUES (@id, @account_id, @role, sqlc.narg('user_id')::text, @public_key, sqlc.narg('phone_sealed')::bytea, sqlc.narg('phone_details')::bytea,
-        @phone_version, sqlc.narg('phone_country')::text, sqlc.narg('phone_last_two')::text, sqlc.narg('phone_index')::bytea)
+        @phone_version, sqlc.narg('phone_country')::text, sqlc.narg('phone_last_two')::text, sqlc.narg('phone_index')::bytea,
+        sqlc.narg('email_sealed')::bytea, sqlc.narg('email_details')::bytea, 1, sqlc.narg('email_index')::bytea)
     ON CONFLICT (id) DO NOTHING RETURNING id
 )
 SELECT EXISTS (SELECT FROM made)::boolean;
@@ -55,6 +57,12 @@ UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details
     phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1,
     phone_changed_at = CASE WHEN phone_index IS NOT NULL OR phone_changed_at IS NOT NULL THEN now() END, updated_at = now(), version = version + 1
 WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
+
+-- name: MemberEmailWrite :execrows
+-- Changes the e-mail address, unless another change came first.
+UPDATE member SET email_sealed = sqlc.narg('email_sealed')::bytea, email_details = sqlc.narg('email_details')::bytea,
+    email_index = sqlc.narg('email_index')::bytea, email_version = (@old_version::integer) + 1, updated_at = now(), version = version + 1
+WHERE id = @id AND account_id = @account_id AND email_version = @old_version::integer;
 
 -- name: CredentialWrite :exec
 -- Gives a person a password, and ends all sessions that came of the one before.

@@ -155,6 +155,37 @@ func (q *Queries) LimitSweep(ctx context.Context) error {
 	return err
 }
 
+const memberEmailWrite = `-- name: MemberEmailWrite :execrows
+UPDATE member SET email_sealed = $1::bytea, email_details = $2::bytea,
+    email_index = $3::bytea, email_version = ($4::integer) + 1, updated_at = now(), version = version + 1
+WHERE id = $5 AND account_id = $6 AND email_version = $4::integer
+`
+
+type MemberEmailWriteParams struct {
+	EmailSealed  []byte
+	EmailDetails []byte
+	EmailIndex   []byte
+	OldVersion   int32
+	ID           [16]byte
+	AccountID    [16]byte
+}
+
+// Changes the e-mail address, unless another change came first.
+func (q *Queries) MemberEmailWrite(ctx context.Context, arg MemberEmailWriteParams) (int64, error) {
+	result, err := q.db.Exec(ctx, memberEmailWrite,
+		arg.EmailSealed,
+		arg.EmailDetails,
+		arg.EmailIndex,
+		arg.OldVersion,
+		arg.ID,
+		arg.AccountID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const memberForSignIn = `-- name: MemberForSignIn :one
 SELECT m.id, m.account_id, c.digest, now()::timestamptz AS read_at
 FROM member m JOIN credential c ON c.member_id = m.id
@@ -182,9 +213,11 @@ func (q *Queries) MemberForSignIn(ctx context.Context, userID string) (MemberFor
 
 const memberInsert = `-- name: MemberInsert :one
 WITH made AS (
-    INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index)
+    INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
+        email_sealed, email_details, email_version, email_index)
     VALUES ($1, $2, $3, $4::text, $5, $6::bytea, $7::bytea,
-        $8, $9::text, $10::text, $11::bytea)
+        $8, $9::text, $10::text, $11::bytea,
+        $12::bytea, $13::bytea, 1, $14::bytea)
     ON CONFLICT (id) DO NOTHING RETURNING id
 )
 SELECT EXISTS (SELECT FROM made)::boolean
@@ -202,6 +235,9 @@ type MemberInsertParams struct {
 	PhoneCountry *string
 	PhoneLastTwo *string
 	PhoneIndex   []byte
+	EmailSealed  []byte
+	EmailDetails []byte
+	EmailIndex   []byte
 }
 
 // Makes a member, or finds that it exists.
@@ -218,6 +254,9 @@ func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) (boo
 		arg.PhoneCountry,
 		arg.PhoneLastTwo,
 		arg.PhoneIndex,
+		arg.EmailSealed,
+		arg.EmailDetails,
+		arg.EmailIndex,
 	)
 	var column_1 bool
 	err := row.Scan(&column_1)
@@ -274,7 +313,7 @@ func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWritePara
 }
 
 const memberRead = `-- name: MemberRead :one
-SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, deactivated_at
+SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, deactivated_at, email_version, email_index, coalesce(has_email, false)::boolean AS has_email
 FROM member WHERE id = $1
 `
 
@@ -289,6 +328,9 @@ type MemberReadRow struct {
 	PhoneLastTwo  *string
 	PhoneIndex    []byte
 	DeactivatedAt *time.Time
+	EmailVersion  int32
+	EmailIndex    []byte
+	HasEmail      bool
 }
 
 func (q *Queries) MemberRead(ctx context.Context, id [16]byte) (MemberReadRow, error) {
@@ -305,6 +347,9 @@ func (q *Queries) MemberRead(ctx context.Context, id [16]byte) (MemberReadRow, e
 		&i.PhoneLastTwo,
 		&i.PhoneIndex,
 		&i.DeactivatedAt,
+		&i.EmailVersion,
+		&i.EmailIndex,
+		&i.HasEmail,
 	)
 	return i, err
 }

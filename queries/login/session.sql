@@ -16,13 +16,13 @@ RETURNING id;
 
 -- name: SessionRead :one
 -- A live session: an hour since it was last seen, a day since it was made (NIST SP 800-63B-4
--- section 2.2.3), its member active and its registration not revoked.
+-- section 2.2.3), its member active and not locked, and its registration not revoked.
 SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.created_at,
     (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role, m.language,
     a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
-JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL
+JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
 JOIN account a ON a.id = s.account_id
 LEFT JOIN credential c ON c.member_id = s.member_id
 LEFT JOIN device d ON d.id = s.device_id

@@ -244,7 +244,7 @@ SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.cre
     a.language AS account_language,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
-JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL
+JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
 JOIN account a ON a.id = s.account_id
 LEFT JOIN credential c ON c.member_id = s.member_id
 LEFT JOIN device d ON d.id = s.device_id
@@ -270,7 +270,7 @@ type SessionReadRow struct {
 }
 
 // A live session: an hour since it was last seen, a day since it was made (NIST SP 800-63B-4
-// section 2.2.3), its member active and its registration not revoked.
+// section 2.2.3), its member active and not locked, and its registration not revoked.
 func (q *Queries) SessionRead(ctx context.Context, tokenDigest []byte) (SessionReadRow, error) {
 	row := q.db.QueryRow(ctx, sessionRead, tokenDigest)
 	var i SessionReadRow

@@ -91,6 +91,13 @@ func (p *phones) to(number string) []string {
 	return p.texts[number]
 }
 
+// notices returns the texts without codes that came to a number.
+func (p *phones) notices(number string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.told[number]
+}
+
 // fail has the carrier refuse all texts, or take them again.
 func (p *phones) fail(down bool) {
 	p.mu.Lock()

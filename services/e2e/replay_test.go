@@ -23,6 +23,7 @@ func (w *world) effects() string {
 	if err := w.owner.QueryRow(w.t.Context(), `SELECT concat_ws(' ',
 		(SELECT count(*) FROM attempt), 'attempts', (SELECT count(*) FROM device), 'devices', (SELECT count(*) FROM verdict), 'verdicts',
 		(SELECT count(*) FROM entry), 'entries', (SELECT coalesce(sum(tries), 0) FROM challenge), 'tries',
+		(SELECT count(*) FROM notice), 'notices', (SELECT coalesce(sum(n.tries), 0) FROM notice n), 'tries of them',
 		(SELECT coalesce(sum(hour_count + day_count + consecutive), 0) FROM member_try), 'counted',
 		(SELECT count(*) FROM login_event) + (SELECT count(*) FROM verifier_event) + (SELECT count(*) FROM dispatcher_event), 'events')`).Scan(&s); err != nil {
 		w.t.Fatal(err)
@@ -61,6 +62,7 @@ func TestTheWholeStreamAgainDoesNothing(t *testing.T) {
 		}
 	}
 	w.judged()
+	w.until("everybody is told", func() bool { return w.count("SELECT count(*) FROM notice WHERE due_at IS NOT NULL") == 0 })
 	js := w.bus.Admin(t)
 	stream := must(js.Stream(t.Context(), bus.Stream))(t)
 	w.until("every event is on the stream", func() bool {

@@ -323,6 +323,8 @@ func (h *house) barred(auth []string) {
 	want(h.t, "a number of just now", 403, "number-cooldown")(h.signIn(newDevice(h.t), "kim", password))
 	h.exec("UPDATE member SET phone_changed_at = now() - interval '121 minutes' WHERE id = $1", id)
 	want(h.t, "a number of two hours ago", 202, "")(h.signIn(newDevice(h.t), "kim", password))
+	h.exec("UPDATE member SET locked_at = now() WHERE id = $1", id)
+	want(h.t, "who said that it was somebody else", 403, "member-locked")(h.signIn(newDevice(h.t), "kim", password))
 }
 
 // busy asks for hashing when all of it is in use.

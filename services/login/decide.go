@@ -113,6 +113,9 @@ func (l *Login) stand(ctx context.Context, q question) (answer, error) {
 	case row.Deactivated:
 		a.standing, a.why = refused, "deactivated"
 		return a, nil
+	case row.Repudiated:
+		a.standing, a.why = refused, "member_locked"
+		return a, nil
 	case q.kind == "bearer" && row.BearerRefused:
 		a.standing, a.why = refused, "bearer_refused"
 		return a, nil
@@ -280,6 +283,8 @@ func (a answer) problem() error {
 		return web.NewProblem(http.StatusForbidden, "country-not-allowed", "No codes to this country", "Your account sends no security codes to the country of your phone number. Ask "+a.contact()+" to change one or the other.")
 	case a.standing == refused && a.why == "number_cooldown":
 		return web.NewProblem(http.StatusForbidden, "number-cooldown", "Your phone number is new", "Your phone number was changed for you. Your account sends security codes to it from "+a.member.CoolAt.UTC().Format("2 January 2006, 15:04")+" UTC. Was it not you who asked for the change? Tell "+a.contact()+".")
+	case a.standing == refused && a.why == "member_locked":
+		return web.NewProblem(http.StatusForbidden, "member-locked", "Your sign-in is locked", "Somebody said, by the link in a message to you, that a registration or a change was not yours. Nobody signs in as you until your sign-in is unlocked. Ask "+a.contact()+".")
 	case a.standing == refused && a.why == "locked":
 		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
 	case a.standing == refused && a.why == "bearer_refused":

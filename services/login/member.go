@@ -13,12 +13,14 @@ import (
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/email"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/notice"
 	"latchkey.dev/services/phone"
 )
 
@@ -28,6 +30,7 @@ type memberRequest struct {
 	UserID   *string        `json:"user_id,omitempty"`  // absent where the product has its own sign-in
 	Password *secret.String `json:"password,omitempty"` // absent: stays as it is
 	Phone    *string        `json:"phone,omitempty"`    // "" removes it, absent leaves it
+	Email    *string        `json:"email,omitempty"`    // "" removes it, absent leaves it
 	// MustChange asks for another password after the person's first code: for one that
 	// somebody else has seen.
 	MustChange bool `json:"must_change_password,omitempty"`
@@ -60,7 +63,7 @@ func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("reading an account: %w", err)
 	}
-	number, err := in.check(account.Country)
+	to, err := in.check(account.Country)
 	if err != nil {
 		return err
 	}
@@ -74,16 +77,16 @@ func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
 	}
 	has := exists && before.PhoneLastTwo != nil
 	if in.Phone != nil {
-		has = !number.IsZero()
+		has = !to.number.IsZero()
 	}
 	if device.AccountKind(account.Kind) == device.StandaloneMobile && !has {
 		return web.NewProblem(http.StatusUnprocessableEntity, "number-required", "A phone number is required", "In this account nobody can be saved without a phone number.")
 	}
 	by := "key:" + key.id.String()
 	if exists {
-		err = l.updateMember(ctx, before, in, number, by)
+		err = l.updateMember(ctx, before, in, to, by)
 	} else {
-		err = l.insertMember(ctx, id, key.account, in, number, by)
+		err = l.insertMember(ctx, id, key.account, in, to, by)
 	}
 	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "member_user_id_key" {
 		return web.NewProblem(http.StatusConflict, "user-id-taken", "User ID is taken", "Choose another user ID.")
@@ -107,55 +110,71 @@ func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// addresses are where a person is reached; zero ones are none.
+type addresses struct {
+	number phone.Number
+	email  email.Address
+}
+
 // check judges all that was sent before anything is written.
-func (in memberRequest) check(country string) (n phone.Number, err error) {
+func (in memberRequest) check(country string) (to addresses, err error) {
 	bad := func(detail string) error {
 		return web.NewProblem(http.StatusUnprocessableEntity, "bad-member", "Cannot be saved", detail)
 	}
 	if !slices.Contains(device.Roles, in.Role) {
-		return n, bad("The role is owner, administrator, supervisor, provider or client.")
+		return to, bad("The role is owner, administrator, supervisor, provider or client.")
 	}
 	if in.UserID != nil && (*in.UserID == "" || len(*in.UserID) > 128) {
-		return n, bad("A user ID has 1 to 128 characters.")
+		return to, bad("A user ID has 1 to 128 characters.")
 	}
 	if in.Password != nil && !password.Fits(*in.Password) {
-		return n, bad("A password has 12 to 256 characters.")
+		return to, bad("A password has 12 to 256 characters.")
 	}
 	if in.Password != nil && in.UserID == nil {
-		return n, bad("A password needs a user ID.")
+		return to, bad("A password needs a user ID.")
 	}
 	if in.MustChange && in.Password == nil {
-		return n, bad("A password that must be changed has to be sent.")
+		return to, bad("A password that must be changed has to be sent.")
 	}
 	if in.Phone != nil && *in.Phone != "" {
-		if n, err = phone.Parse(*in.Phone, country); err != nil {
-			return n, bad("The phone number cannot be used: " + err.Error() + ".")
+		if to.number, err = phone.Parse(*in.Phone, country); err != nil {
+			return to, bad("The phone number cannot be used: " + err.Error() + ".")
 		}
 	}
-	return n, nil
+	if in.Email != nil && *in.Email != "" {
+		if to.email, err = email.Parse(*in.Email); err != nil {
+			return to, bad("The e-mail address cannot be used: " + err.Error() + ".")
+		}
+	}
+	return to, nil
 }
 
 // insertMember makes a person with a key pair of the own. The wrapped private key goes to
 // the key database first: a key without a member harms nobody.
-func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memberRequest, n phone.Number, by string) error {
+func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memberRequest, to addresses, by string) error {
 	own, wrapped, err := l.o.People.NewKey(id)
 	if err != nil {
 		return err
 	}
-	s, err := l.o.People.Number(n, id, 1, own)
+	s, err := l.o.People.Number(to.number, id, 1, own)
 	if err != nil {
 		return err
 	}
-	e, err := event.New("login", account, l.o.Now(), event.MemberCreated{Member: id, Role: string(in.Role), HasNumber: !n.IsZero(), Country: n.Country(), By: by})
+	mail, err := l.o.People.Email(to.email, id, 1, own)
+	if err != nil {
+		return err
+	}
+	e, err := event.New("login", account, l.o.Now(), event.MemberCreated{Member: id, Role: string(in.Role), HasNumber: !to.number.IsZero(), Country: to.number.Country(), By: by})
 	if err != nil {
 		return err
 	}
 	if err := queries.New(l.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Bytes(), Wrapped: wrapped}); err != nil {
 		return fmt.Errorf("keeping a member's key: %w", err)
 	}
-	return l.write(ctx, in, id, e, func(db *queries.Queries) error {
+	return l.write(ctx, in, id, []event.Event{e}, func(db *queries.Queries) error {
 		made, err := db.MemberInsert(ctx, queries.MemberInsertParams{ID: id, AccountID: account, Role: string(in.Role), UserID: in.UserID, PublicKey: own.Bytes(),
-			PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneVersion: 1, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index})
+			PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneVersion: 1, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index,
+			EmailSealed: mail.Sealed, EmailDetails: mail.Details, EmailIndex: mail.Index})
 		if err == nil && !made {
 			err = web.Unavailable // made by another request just now: the client repeats its PUT
 		}
@@ -164,37 +183,23 @@ func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memb
 }
 
 // updateMember changes what differs, each change with its event.
-func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, in memberRequest, n phone.Number, by string) error {
+func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, in memberRequest, to addresses, by string) error {
 	id, account := uuid.UUID(before.ID), uuid.UUID(before.AccountID)
 	own, err := seal.ParsePublicKey(before.PublicKey)
 	if err != nil {
 		return err
 	}
-	if in.Phone != nil && string(before.PhoneIndex) != string(l.o.People.NumberIndex(n)) {
-		version := int(before.PhoneVersion) + 1
-		s, err := l.o.People.Number(n, id, version, own)
-		if err != nil {
+	has := notice.Addresses{HadNumber: before.PhoneLastTwo != nil, HasNumber: before.PhoneLastTwo != nil, HadEmail: before.HasEmail, HasEmail: before.HasEmail}
+	if in.Phone != nil && string(before.PhoneIndex) != string(l.o.People.NumberIndex(to.number)) {
+		has.HasNumber = !to.number.IsZero()
+		if err := l.changeNumber(ctx, before, own, to.number, has, by); err != nil {
 			return err
 		}
-		e, err := event.New("login", account, l.o.Now(), event.NumberChanged{Member: id, Version: version, HasNumber: !n.IsZero(), Country: n.Country(), By: by})
-		if err != nil {
-			return err
-		}
-		err = l.write(ctx, memberRequest{}, id, e, func(db *queries.Queries) error {
-			if err := db.MemberLock(ctx, id); err != nil {
-				return err
-			}
-			rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country,
-				PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ID: id, AccountID: account})
-			if err == nil && rows == 0 {
-				err = web.Unavailable // changed by another request just now
-			}
-			if err != nil {
-				return err
-			}
-			return db.DeviceRevokeAll(ctx, queries.DeviceRevokeAllParams{MemberID: id, Reason: "number_changed"})
-		})
-		if err != nil {
+		has.HadNumber = has.HasNumber
+	}
+	if in.Email != nil && string(before.EmailIndex) != string(l.o.People.EmailIndex(to.email)) {
+		has.HasEmail = !to.email.IsZero()
+		if err := l.changeEmail(ctx, before, own, to.email, has, by); err != nil {
 			return err
 		}
 	}
@@ -206,14 +211,14 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, in, id, e, func(db *queries.Queries) error {
+	return l.write(ctx, in, id, []event.Event{e}, func(db *queries.Queries) error {
 		_, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
 		return err
 	})
 }
 
-// write makes one change, the password that came with it, and the event, in one transaction.
-func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, e event.Event, do func(*queries.Queries) error) error {
+// write makes one change, the password that came with it, and the events, in one transaction.
+func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, told []event.Event, do func(*queries.Queries) error) error {
 	var digest string
 	if in.Password != nil {
 		var err error
@@ -231,11 +236,13 @@ func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, e eve
 				return err
 			}
 		}
-		return db.EventInsert(ctx, insertOne(e))
+		return db.EventInsert(ctx, insertAll(told))
 	})
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", e.Type, err)
+		return fmt.Errorf("writing %s: %w", told[0].Type, err)
 	}
-	l.o.Bus.Publish(e, "")
+	for _, e := range told {
+		l.o.Bus.Publish(e, "")
+	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/notice"
 )
 
 // The pages and what they load. latchkey.js is the browser's module, for products too.
@@ -19,7 +20,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "signed-out", "problem")
+var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "signed-out", "not-me", "problem")
 
 func parsePages(names ...string) map[string]*template.Template {
 	all := make(map[string]*template.Template, len(names))
@@ -53,6 +54,8 @@ func (l *Login) pages(mux *http.ServeMux) {
 	serve("POST /password", l.signedIn(l.passwordForm))
 	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))
 	serve("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
+	serve("GET "+notice.Path+"{token}", l.notMePage)
+	serve("POST "+notice.Path+"{token}", l.notMeForm)
 	serve("GET /console", l.consolePage)
 	serve("POST /sign-out", l.signOutForm)
 	serve("GET /signed-out", l.signedOutPage)

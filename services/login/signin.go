@@ -260,6 +260,15 @@ func (l *Login) tell(ctx context.Context, account uuid.UUID, d event.Data) error
 	return nil
 }
 
+// insertAll is insertOne for several.
+func insertAll(all []event.Event) (p queries.EventInsertParams) {
+	for _, e := range all {
+		p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
+		p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
+	}
+	return p
+}
+
 func insertOne(e event.Event) queries.EventInsertParams {
 	return queries.EventInsertParams{Ids: [][16]byte{e.ID}, Types: []string{e.Type}, AccountIds: [][16]byte{e.Account}, Bodies: [][]byte{e.Body}}
 }

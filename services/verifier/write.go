@@ -59,6 +59,11 @@ func (v *Verifier) write(ctx context.Context, db *queries.Queries, out []verdict
 	if err != nil {
 		return nil, err
 	}
+	noticed, err := notify(&p, rows, told)
+	if err != nil {
+		return nil, err
+	}
+	events = append(events, noticed...)
 	for _, e := range events {
 		p.EventIds = append(p.EventIds, e.ID)
 		p.EventTypes = append(p.EventTypes, e.Type)

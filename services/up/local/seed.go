@@ -37,17 +37,18 @@ type Person struct {
 	UserID      string
 	Role        device.Role
 	Phone       string
+	Email       string
 	MustChange  bool
 	Shows       string // what a sign-in shows
 }
 
 // People are the demonstration sign-ins. Their numbers are reserved for fiction.
 var People = []Person{
-	{demoPerson(1), DemoPro, "olivia", device.Owner, "+16045550101", false, "the owner: a code at the first sign-in of each browser"},
-	{demoPerson(2), DemoPro, "priya", device.Provider, "+16045550102", false, "staff with a number: the same"},
-	{demoPerson(3), DemoPro, "adam", device.Administrator, "", false, "staff without a number: signs in without a code"},
-	{demoPerson(4), DemoPro, "chris", device.Client, "+16045550103", true, "a client with a generated password: a code, then a password of their own"},
-	{demoPerson(5), demoStandalone, "sam", device.Provider, "+16045550104", false, "a Standalone Mobile account: always a code"},
+	{demoPerson(1), DemoPro, "olivia", device.Owner, "+16045550101", "olivia@example.com", false, "the owner: a code at the first sign-in of each browser"},
+	{demoPerson(2), DemoPro, "priya", device.Provider, "+16045550102", "priya@example.com", false, "staff with a number: the same"},
+	{demoPerson(3), DemoPro, "adam", device.Administrator, "", "adam@example.com", false, "staff without a number: signs in without a code"},
+	{demoPerson(4), DemoPro, "chris", device.Client, "+16045550103", "chris@example.com", true, "a client with a generated password: a code, then a password of their own"},
+	{demoPerson(5), demoStandalone, "sam", device.Provider, "+16045550104", "sam@example.com", false, "a Standalone Mobile account: always a code"},
 }
 
 func demoPerson(n int) uuid.UUID {
@@ -128,6 +129,9 @@ func (l *Local) seedPerson(ctx context.Context, p Person, key secret.String) err
 	body := map[string]any{"role": p.Role, "user_id": p.UserID, "password": DemoPassword, "must_change_password": p.MustChange}
 	if p.Phone != "" {
 		body["phone"] = p.Phone
+	}
+	if p.Email != "" {
+		body["email"] = p.Email
 	}
 	b, err := json.Marshal(body)
 	if err != nil {

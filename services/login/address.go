@@ -1,0 +1,86 @@
+package login
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/email"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/notice"
+	"latchkey.dev/services/phone"
+)
+
+// changeNumber gives a member another number, or none. It ends all registrations, and the
+// old number, the new one and the e-mail address are told.
+func (l *Login) changeNumber(ctx context.Context, before queries.MemberReadRow, own seal.PublicKey, n phone.Number, has notice.Addresses, by string) error {
+	id, version := uuid.UUID(before.ID), int(before.PhoneVersion)+1
+	s, err := l.o.People.Number(n, id, version, own)
+	if err != nil {
+		return err
+	}
+	told := event.NumberChanged{Member: id, Version: version, HasNumber: !n.IsZero(), Country: n.Country(), By: by}
+	return l.changeAddress(ctx, before, told, notice.NumberChanged, has, func(db *queries.Queries) error {
+		rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country,
+			PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ID: id, AccountID: before.AccountID})
+		if err == nil && rows == 0 {
+			err = web.Unavailable // changed by another request just now
+		}
+		if err != nil {
+			return err
+		}
+		return db.DeviceRevokeAll(ctx, queries.DeviceRevokeAllParams{MemberID: id, Reason: "number_changed"})
+	})
+}
+
+// changeEmail gives a member another e-mail address, or none. The old address, the new one
+// and the number are told.
+func (l *Login) changeEmail(ctx context.Context, before queries.MemberReadRow, own seal.PublicKey, a email.Address, has notice.Addresses, by string) error {
+	id := uuid.UUID(before.ID)
+	s, err := l.o.People.Email(a, id, int(before.EmailVersion)+1, own)
+	if err != nil {
+		return err
+	}
+	told := event.MemberUpdated{Member: id, Role: before.Role, By: by, Changed: []string{"email"}}
+	return l.changeAddress(ctx, before, told, notice.EmailChanged, has, func(db *queries.Queries) error {
+		rows, err := db.MemberEmailWrite(ctx, queries.MemberEmailWriteParams{EmailSealed: s.Sealed, EmailDetails: s.Details, EmailIndex: s.Index,
+			OldVersion: before.EmailVersion, ID: id, AccountID: before.AccountID})
+		if err == nil && rows == 0 {
+			err = web.Unavailable
+		}
+		return err
+	})
+}
+
+// changeAddress makes a change of a number or an address with its event and its notices,
+// while no code of the member is judged.
+func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow, d event.Data, kind notice.Kind, has notice.Addresses, do func(*queries.Queries) error) error {
+	id := uuid.UUID(before.ID)
+	planned, err := notice.OfChange(kind, has)
+	if err != nil {
+		return err
+	}
+	all := []event.Data{d}
+	for _, p := range planned {
+		all = append(all, p.Requested(kind, id))
+	}
+	told := make([]event.Event, len(all))
+	for i, d := range all {
+		if told[i], err = event.New("login", before.AccountID, l.o.Now(), d); err != nil {
+			return err
+		}
+	}
+	return l.write(ctx, memberRequest{}, id, told, func(db *queries.Queries) error {
+		if err := db.MemberLock(ctx, id); err != nil {
+			return err
+		}
+		ids, channels, formers := notice.Rows(planned)
+		if err := db.NoticeTell(ctx, queries.NoticeTellParams{MemberID: id, Kind: string(kind), Ids: ids, Channels: channels, Formers: formers}); err != nil {
+			return err
+		}
+		return do(db)
+	})
+}

@@ -1,0 +1,148 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/device"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/notice"
+	"latchkey.dev/services/words"
+)
+
+// notMeView is the page that a notice's link leads to.
+type notMeView struct {
+	view
+	Lang    string
+	About   string
+	Does    string
+	Button  string // "" when it was pressed
+	Address string
+}
+
+// errLinkGone answers for a link that was used, is too old, or never was one: which of them
+// is not told.
+func errLinkGone(lang words.Language) error {
+	return page.Problem(http.StatusNotFound, "link-gone", lang.Say("notice:page.gone_title"), lang.Say("notice:page.gone"))
+}
+
+// noticeOf reads what a link is about, and in which language its page is.
+func (l *Login) noticeOf(v *visit) (n queries.NoticeByTokenRow, lang words.Language, err error) {
+	asked := v.r.Header.Get("Accept-Language")
+	digest, ok := notice.Digest(v.r.PathValue("token"))
+	if !ok {
+		return n, lang, errLinkGone(words.Match(nil, asked, ""))
+	}
+	n, err = l.q.NoticeByToken(v.r.Context(), digest)
+	if noRows(err) {
+		return n, lang, errLinkGone(words.Match(nil, asked, ""))
+	}
+	if err != nil {
+		return n, lang, fmt.Errorf("reading a notice: %w", err)
+	}
+	return n, words.Match(n.Language, asked, n.AccountLanguage), nil
+}
+
+// notMePage says what its button does. Opening it changes nothing: mail servers open links
+// to look at what is behind them.
+func (l *Login) notMePage(v *visit) error {
+	n, lang, err := l.noticeOf(v)
+	if err != nil {
+		return err
+	}
+	base, err := v.view(lang.Say("notice:page.title"))
+	if err != nil {
+		return err
+	}
+	base.Signed = false // no other form belongs on this page
+	var facets device.Facets
+	if err := json.Unmarshal(n.DeviceFacets, &facets); err != nil {
+		return fmt.Errorf("reading a notice: %w", err)
+	}
+	at := n.MadeAt.UTC()
+	data := notMeView{view: base, Lang: string(lang), Does: lang.Say("notice:page.does"), Button: lang.Say("notice:page.button"), Address: v.r.URL.Path}
+	switch values := []any{"Date", lang.Date(at), "Clock", at.Format("15:04"), "Device", notice.Looks(facets, lang)}; notice.Kind(n.Kind) {
+	case notice.NumberChanged:
+		data.About = lang.Say("notice:page.number_changed", values...)
+	case notice.EmailChanged:
+		data.About = lang.Say("notice:page.email_changed", values...)
+	default:
+		data.About = lang.Say("notice:page.device_registered", values...)
+	}
+	return render(v.w, http.StatusOK, "not-me", data)
+}
+
+// notMeForm is its button.
+func (l *Login) notMeForm(v *visit) error {
+	n, lang, err := l.noticeOf(v)
+	if err != nil {
+		return err
+	}
+	done, err := l.repudiate(v.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	if !done {
+		return errLinkGone(lang) // used by another request just now
+	}
+	base, err := v.view(lang.Say("notice:page.done_title"))
+	if err != nil {
+		return err
+	}
+	base.Signed = false
+	return render(v.w, http.StatusOK, "not-me", notMeView{view: base, Lang: string(lang), About: lang.Say("notice:page.done"), Does: lang.Say("notice:page.then")})
+}
+
+// repudiate uses a link up: the registration that its notice told of ends, or all of them
+// where it told of a change, every session ends, and the person is locked until an
+// administrator unlocks. It is not done when the link was used meanwhile.
+func (l *Login) repudiate(ctx context.Context, n queries.NoticeByTokenRow) (done bool, err error) {
+	var told []event.Event
+	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		told = nil
+		db := l.q.WithTx(tx)
+		if err := db.MemberLock(ctx, n.MemberID); err != nil { // no code of the person registers anything meanwhile
+			return err
+		}
+		rows, err := db.NoticeRepudiate(ctx, n.ID)
+		if err != nil || rows == 0 {
+			return err
+		}
+		ended, err := db.DeviceRepudiate(ctx, queries.DeviceRepudiateParams{MemberID: n.MemberID, DeviceID: n.DeviceID})
+		if err != nil {
+			return err
+		}
+		if err := db.MemberRepudiate(ctx, n.MemberID); err != nil {
+			return err
+		}
+		tell := func(d event.Data) error {
+			e, err := event.New("login", n.AccountID, l.o.Now(), d)
+			told = append(told, e)
+			return err
+		}
+		for _, id := range ended {
+			if err := tell(event.DeviceRevoked{Member: n.MemberID, Device: id, Reason: "repudiated", By: uuid.UUID(n.MemberID).String()}); err != nil {
+				return err
+			}
+		}
+		if err := tell(event.MemberLocked{Member: n.MemberID, Notice: n.ID}); err != nil {
+			return err
+		}
+		return db.EventInsert(ctx, insertAll(told))
+	})
+	if err != nil {
+		return false, fmt.Errorf("using the link of a notice: %w", err)
+	}
+	for _, e := range told {
+		l.o.Bus.Publish(e, "")
+	}
+	return len(told) > 0, nil
+}
