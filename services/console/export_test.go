@@ -36,3 +36,11 @@ var (
 	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
 		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{}}
 )
+
+// Pages lists the patterns of the pages for who is signed in.
+func (c *Console) Pages() (patterns []string) {
+	for _, p := range c.signedIn() {
+		patterns = append(patterns, p.pattern)
+	}
+	return patterns
+}

@@ -249,25 +249,29 @@ func (c *Console) editForm(v *visit) error {
 }
 
 // update is what a form asks to change. An empty number or address stays, since a form
-// cannot show the one that is there; a box removes it.
+// cannot show the one that is there; a box removes it. A field that was not sent stays too.
 func (v *visit) update(m member, f fieldsView) MemberUpdate {
-	in := MemberUpdate{Language: &f.Language}
-	if len(f.Roles) > 0 {
+	var in MemberUpdate
+	sent := v.r.PostForm.Has
+	if sent("language") {
+		in.Language = &f.Language
+	}
+	if len(f.Roles) > 0 && sent("role") {
 		role := device.Role(f.Role)
 		in.Role = &role
-		if f.UserIDField != text(m.UserID) {
-			in.UserID = &f.UserIDField
-		}
+	}
+	if len(f.Roles) > 0 && sent("user_id") && f.UserIDField != text(m.UserID) {
+		in.UserID = &f.UserIDField
 	}
 	none := ""
 	switch {
-	case v.r.PostForm.Has("phone_remove"):
+	case sent("phone_remove"):
 		in.Phone = &none
 	case f.Phone != "":
 		in.Phone = &f.Phone
 	}
 	switch {
-	case v.r.PostForm.Has("email_remove"):
+	case sent("email_remove"):
 		in.Email = &none
 	case f.Email != "":
 		in.Email = &f.Email
