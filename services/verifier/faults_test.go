@@ -37,8 +37,8 @@ func TestNothingLeavesBeforeTheCommit(t *testing.T) {
 	if b.result(e) != "registered" || b.count("SELECT count(*) FROM device") != 1 || b.count("SELECT tries FROM challenge") != 1 {
 		t.Errorf("after a redelivery: %s, %d devices", b.result(e), b.count("SELECT count(*) FROM device"))
 	}
-	if len(b.bus.events) != 1 || len(b.bus.woken) != 2 {
-		t.Errorf("%d events and %d wake-ups, want 1 event, and a wake-up for each delivery", len(b.bus.events), len(b.bus.woken))
+	if len(b.bus.events) != 2 || len(b.bus.woken) != 2 || b.count("SELECT count(*) FROM notice") != 1 {
+		t.Errorf("%d events and %d wake-ups, want 2 events, of registration and notice, and a wake-up for each delivery", len(b.bus.events), len(b.bus.woken))
 	}
 }
 
