@@ -218,7 +218,7 @@ func TestEachTextsCodeRegistersAndTellsWhichArrived(t *testing.T) {
 	if n := b.count("SELECT count(*) FROM verifier_event WHERE type = 'latchkey.device.registered'"); n != code.Texts || len(b.bus.events) != 2*n || len(b.bus.woken) != n {
 		t.Errorf("%d events written, %d published, %d woken; want %d, as many again of notices, and as many", n, len(b.bus.events), len(b.bus.woken), code.Texts)
 	}
-	if n := b.count("SELECT count(*) FROM notice n JOIN device d ON d.id = n.device_id AND d.member_id = n.member_id WHERE kind = 'device_registered' AND channel = 'text' AND address_sealed IS NULL"); n != code.Texts {
+	if n := b.count("SELECT count(*) FROM notice n JOIN device d ON d.id = n.device_id AND d.member_id = n.member_id WHERE n.kind = 'device_registered' AND n.channel = 'text' AND n.address_sealed IS NULL"); n != code.Texts {
 		t.Errorf("%d notices of %d registrations", n, code.Texts)
 	}
 }
