@@ -1,20 +1,43 @@
 -- name: MemberList :many
--- People of an account in the order of their user IDs, a page after the last one of the page
--- before. Search is the beginning of a user ID, in lower case, or a blind index.
+-- People of an account in the order of their user IDs, a page after a place. Each combination
+-- of what the list may be filtered by is a range of the index member_list; the hints among
+-- them are looked at again.
+SELECT p.id, p.name::text AS name FROM unnest(@roles::text[]) AS r(role), unnest(@no_number::boolean[]) AS n(no_number),
+    unnest(@may_lack_device::boolean[]) AS d(may_lack), unnest(@may_be_locked::boolean[]) AS l(may_be),
+LATERAL (
+    SELECT m.id, lower(coalesce(m.user_id, '')) COLLATE "C" AS name FROM member m
+    WHERE m.account_id = @account_id AND (m.deactivated_at IS NOT NULL) = @deactivated::boolean AND (m.phone_index IS NULL) = n.no_number
+        AND m.may_lack_device = d.may_lack AND (m.locked_at IS NOT NULL OR m.may_be_capped) = l.may_be AND m.role = r.role
+        AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > (@after_name::text, @after_id::uuid)
+        AND lower(coalesce(m.user_id, '')) COLLATE "C" < @before_name::text
+        AND (NOT @no_device::boolean OR NOT EXISTS (SELECT FROM device v WHERE v.member_id = m.id AND v.revoked_at IS NULL))
+        AND (NOT @locked::boolean OR m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))
+    ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT @most
+) p ORDER BY p.name, p.id LIMIT @most;
+
+-- name: MemberFind :many
+-- People of an account by an e-mail address or a number (the blind indexes), or by what lists
+-- show of a number, in the order of MemberList.
+WITH found AS (
+    SELECT e.id FROM member e WHERE e.email_index = sqlc.narg('email_index')::bytea AND e.account_id = @account_id
+    UNION SELECT n.id FROM member n WHERE n.phone_index = sqlc.narg('phone_index')::bytea AND n.account_id = @account_id
+    UNION SELECT l.id FROM member l WHERE l.account_id = @account_id AND l.phone_country = sqlc.narg('phone_country')::text AND l.phone_last_two = sqlc.narg('phone_last_two')::text
+)
+SELECT m.id, (lower(coalesce(m.user_id, '')) COLLATE "C")::text AS name FROM found f JOIN member m ON m.id = f.id
+WHERE (m.deactivated_at IS NOT NULL) = @deactivated::boolean AND m.role = ANY(@roles::text[]) AND (m.phone_index IS NULL) = ANY(@no_number::boolean[])
+    AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > (@after_name::text, @after_id::uuid)
+    AND (NOT @no_device::boolean OR NOT EXISTS (SELECT FROM device v WHERE v.member_id = m.id AND v.revoked_at IS NULL))
+    AND (NOT @locked::boolean OR m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT @most;
+
+-- name: MemberListed :many
+-- What a list shows of people, in its order.
 SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
-    (m.locked_at IS NOT NULL OR coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false))::boolean AS locked,
+    (m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))::boolean AS locked,
     (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
-FROM member m LEFT JOIN member_try t ON t.member_id = m.id
-WHERE m.account_id = @account_id AND (lower(coalesce(m.user_id, '')), m.id) > (@after_user_id::text, @after_id::uuid)
-    AND m.role = ANY(@roles::text[]) AND (m.deactivated_at IS NOT NULL) = @deactivated::boolean
-    AND (NOT @no_number::boolean OR m.phone_index IS NULL)
-    AND (NOT @no_device::boolean OR NOT EXISTS (SELECT FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL))
-    AND (NOT @locked::boolean OR m.locked_at IS NOT NULL OR t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100)
-    AND (@prefix::text = '' OR lower(coalesce(m.user_id, '')) LIKE @prefix::text || '%')
-ORDER BY lower(coalesce(m.user_id, '')), m.id LIMIT @most;
+FROM member m WHERE m.id = ANY(@ids::uuid[]) AND m.account_id = @account_id
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id;
 
 -- name: MemberRead :one
 -- A person of an account, with all that is not sealed.
@@ -23,8 +46,7 @@ SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.p
     (c.member_id IS NOT NULL)::boolean AS has_password, (c.must_change_since IS NOT NULL)::boolean AS must_change,
     a.kind AS account_kind, a.country AS account_country, a.countries, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
     (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
-    coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false)::boolean AS codes_locked,
+    try_is_capped(t)::boolean AS codes_locked,
     EXISTS (SELECT FROM client_assignment x WHERE x.client_id = m.id AND x.staff_id = @actor_id)::boolean AS assigned
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id

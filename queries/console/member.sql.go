@@ -10,37 +10,163 @@ import (
 	"time"
 )
 
+const memberFind = `-- name: MemberFind :many
+WITH found AS (
+    SELECT e.id FROM member e WHERE e.email_index = $9::bytea AND e.account_id = $10
+    UNION SELECT n.id FROM member n WHERE n.phone_index = $11::bytea AND n.account_id = $10
+    UNION SELECT l.id FROM member l WHERE l.account_id = $10 AND l.phone_country = $12::text AND l.phone_last_two = $13::text
+)
+SELECT m.id, (lower(coalesce(m.user_id, '')) COLLATE "C")::text AS name FROM found f JOIN member m ON m.id = f.id
+WHERE (m.deactivated_at IS NOT NULL) = $1::boolean AND m.role = ANY($2::text[]) AND (m.phone_index IS NULL) = ANY($3::boolean[])
+    AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > ($4::text, $5::uuid)
+    AND (NOT $6::boolean OR NOT EXISTS (SELECT FROM device v WHERE v.member_id = m.id AND v.revoked_at IS NULL))
+    AND (NOT $7::boolean OR m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT $8
+`
+
+type MemberFindParams struct {
+	Deactivated  bool
+	Roles        []string
+	NoNumber     []bool
+	AfterName    string
+	AfterID      [16]byte
+	NoDevice     bool
+	Locked       bool
+	Most         int32
+	EmailIndex   []byte
+	AccountID    [16]byte
+	PhoneIndex   []byte
+	PhoneCountry *string
+	PhoneLastTwo *string
+}
+
+type MemberFindRow struct {
+	ID   [16]byte
+	Name string
+}
+
+// People of an account by an e-mail address or a number (the blind indexes), or by what lists
+// show of a number, in the order of MemberList.
+func (q *Queries) MemberFind(ctx context.Context, arg MemberFindParams) ([]MemberFindRow, error) {
+	rows, err := q.db.Query(ctx, memberFind,
+		arg.Deactivated,
+		arg.Roles,
+		arg.NoNumber,
+		arg.AfterName,
+		arg.AfterID,
+		arg.NoDevice,
+		arg.Locked,
+		arg.Most,
+		arg.EmailIndex,
+		arg.AccountID,
+		arg.PhoneIndex,
+		arg.PhoneCountry,
+		arg.PhoneLastTwo,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MemberFindRow
+	for rows.Next() {
+		var i MemberFindRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const memberList = `-- name: MemberList :many
-SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
-    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
-    (m.locked_at IS NOT NULL OR coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false))::boolean AS locked,
-    (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
-FROM member m LEFT JOIN member_try t ON t.member_id = m.id
-WHERE m.account_id = $1 AND (lower(coalesce(m.user_id, '')), m.id) > ($2::text, $3::uuid)
-    AND m.role = ANY($4::text[]) AND (m.deactivated_at IS NOT NULL) = $5::boolean
-    AND (NOT $6::boolean OR m.phone_index IS NULL)
-    AND (NOT $7::boolean OR NOT EXISTS (SELECT FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL))
-    AND (NOT $8::boolean OR m.locked_at IS NOT NULL OR t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100)
-    AND ($9::text = '' OR lower(coalesce(m.user_id, '')) LIKE $9::text || '%')
-ORDER BY lower(coalesce(m.user_id, '')), m.id LIMIT $10
+SELECT p.id, p.name::text AS name FROM unnest($1::text[]) AS r(role), unnest($2::boolean[]) AS n(no_number),
+    unnest($3::boolean[]) AS d(may_lack), unnest($4::boolean[]) AS l(may_be),
+LATERAL (
+    SELECT m.id, lower(coalesce(m.user_id, '')) COLLATE "C" AS name FROM member m
+    WHERE m.account_id = $5 AND (m.deactivated_at IS NOT NULL) = $6::boolean AND (m.phone_index IS NULL) = n.no_number
+        AND m.may_lack_device = d.may_lack AND (m.locked_at IS NOT NULL OR m.may_be_capped) = l.may_be AND m.role = r.role
+        AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > ($7::text, $8::uuid)
+        AND lower(coalesce(m.user_id, '')) COLLATE "C" < $9::text
+        AND (NOT $10::boolean OR NOT EXISTS (SELECT FROM device v WHERE v.member_id = m.id AND v.revoked_at IS NULL))
+        AND (NOT $11::boolean OR m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))
+    ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT $12
+) p ORDER BY p.name, p.id LIMIT $12
 `
 
 type MemberListParams struct {
-	AccountID   [16]byte
-	AfterUserID string
-	AfterID     [16]byte
-	Roles       []string
-	Deactivated bool
-	NoNumber    bool
-	NoDevice    bool
-	Locked      bool
-	Prefix      string
-	Most        int32
+	Roles         []string
+	NoNumber      []bool
+	MayLackDevice []bool
+	MayBeLocked   []bool
+	AccountID     [16]byte
+	Deactivated   bool
+	AfterName     string
+	AfterID       [16]byte
+	BeforeName    string
+	NoDevice      bool
+	Locked        bool
+	Most          int32
 }
 
 type MemberListRow struct {
+	ID   [16]byte
+	Name string
+}
+
+// People of an account in the order of their user IDs, a page after a place. Each combination
+// of what the list may be filtered by is a range of the index member_list; the hints among
+// them are looked at again.
+func (q *Queries) MemberList(ctx context.Context, arg MemberListParams) ([]MemberListRow, error) {
+	rows, err := q.db.Query(ctx, memberList,
+		arg.Roles,
+		arg.NoNumber,
+		arg.MayLackDevice,
+		arg.MayBeLocked,
+		arg.AccountID,
+		arg.Deactivated,
+		arg.AfterName,
+		arg.AfterID,
+		arg.BeforeName,
+		arg.NoDevice,
+		arg.Locked,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MemberListRow
+	for rows.Next() {
+		var i MemberListRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const memberListed = `-- name: MemberListed :many
+SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
+    (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
+    (m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))::boolean AS locked,
+    (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
+FROM member m WHERE m.id = ANY($1::uuid[]) AND m.account_id = $2
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id
+`
+
+type MemberListedParams struct {
+	Ids       [][16]byte
+	AccountID [16]byte
+}
+
+type MemberListedRow struct {
 	ID           [16]byte
 	Role         string
 	UserID       string
@@ -53,28 +179,16 @@ type MemberListRow struct {
 	Devices      int32
 }
 
-// People of an account in the order of their user IDs, a page after the last one of the page
-// before. Search is the beginning of a user ID, in lower case, or a blind index.
-func (q *Queries) MemberList(ctx context.Context, arg MemberListParams) ([]MemberListRow, error) {
-	rows, err := q.db.Query(ctx, memberList,
-		arg.AccountID,
-		arg.AfterUserID,
-		arg.AfterID,
-		arg.Roles,
-		arg.Deactivated,
-		arg.NoNumber,
-		arg.NoDevice,
-		arg.Locked,
-		arg.Prefix,
-		arg.Most,
-	)
+// What a list shows of people, in its order.
+func (q *Queries) MemberListed(ctx context.Context, arg MemberListedParams) ([]MemberListedRow, error) {
+	rows, err := q.db.Query(ctx, memberListed, arg.Ids, arg.AccountID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []MemberListRow
+	var items []MemberListedRow
 	for rows.Next() {
-		var i MemberListRow
+		var i MemberListedRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Role,
@@ -103,8 +217,7 @@ SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.p
     (c.member_id IS NOT NULL)::boolean AS has_password, (c.must_change_since IS NOT NULL)::boolean AS must_change,
     a.kind AS account_kind, a.country AS account_country, a.countries, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
     (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
-    coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
-        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false)::boolean AS codes_locked,
+    try_is_capped(t)::boolean AS codes_locked,
     EXISTS (SELECT FROM client_assignment x WHERE x.client_id = m.id AND x.staff_id = $1)::boolean AS assigned
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id

@@ -77,7 +77,7 @@ func searchOf(q url.Values) (s Search, err error) {
 		}
 		switch v := values[0]; name {
 		case "search":
-			s.Prefix = v
+			s.Text = v
 		case "role":
 			for _, one := range values {
 				if !slices.Contains(device.Roles, device.Role(one)) {

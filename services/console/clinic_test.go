@@ -35,7 +35,7 @@ type clinic struct {
 	options    console.Options
 }
 
-func newMAC(t *testing.T) tink.MAC {
+func newMAC(t testing.TB) tink.MAC {
 	t.Helper()
 	h, err := keyset.NewHandle(mac.HMACSHA256Tag256KeyTemplate())
 	if err != nil {

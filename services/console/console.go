@@ -100,6 +100,7 @@ type Console struct {
 	q         *queries.Queries
 	passwords *password.Hasher
 	site      *page.Site // nil where nobody is served
+	hintsTo   uuid.UUID  // the last registration that the sweep of hints has seen; of the sweep alone
 }
 
 // New makes a Console. Nothing is opened yet.
@@ -139,7 +140,7 @@ func (c *Console) Run(ctx context.Context) error {
 
 // sweep deletes what is too old to count.
 func (c *Console) sweep(ctx context.Context) error {
-	return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx), c.q.IdempotencySweep(ctx))
+	return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx), c.q.IdempotencySweep(ctx), c.clearHints(ctx))
 }
 
 // Ready reports whether the console can answer: its database does.

@@ -37,7 +37,7 @@ func (c *Console) listPage(at string) func(*visit) error {
 	return func(v *visit) error {
 		q, lang := v.r.URL.Query(), v.lang()
 		after, _ := uuid.Parse(q.Get("after_id")) // the first page where it is no id
-		s := Search{Roles: []device.Role{device.Client}, Prefix: q.Get("search"), NoNumber: q.Has("no_number"), NoDevice: q.Has("no_device"),
+		s := Search{Roles: []device.Role{device.Client}, Text: q.Get("search"), NoNumber: q.Has("no_number"), NoDevice: q.Has("no_device"),
 			Locked: q.Has("locked"), Deactivated: q.Has("deactivated"), After: Place{q.Get("after"), after}}
 		data := listView{Path: "/" + at, Staff: at == "staff", CanMake: v.who.To(access.Create, access.Target{Role: device.Client})}
 		title := lang.Say("console:nav.clients")

@@ -173,7 +173,7 @@ func (c *Console) assignForm(v *visit) error {
 		return err
 	}
 	name := v.field("staff")
-	found, _, err := c.List(v.r.Context(), v.who.Actor, Search{Roles: staffRoles, Prefix: name, Most: 1})
+	found, _, err := c.List(v.r.Context(), v.who.Actor, Search{Roles: staffRoles, Text: name, Most: 1})
 	if err != nil {
 		return err
 	}

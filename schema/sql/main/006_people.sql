@@ -21,9 +21,18 @@ ALTER TABLE member
     ADD CONSTRAINT member_language CHECK (language IN ('en', 'fr', 'es', 'de')),
     ADD CONSTRAINT member_email_whole CHECK (
         (email_sealed IS NULL) = (email_details IS NULL) AND (email_sealed IS NULL) = (email_index IS NULL));
--- Members are listed and searched by user ID; those without one come first.
-CREATE INDEX member_list ON member (account_id, (lower(coalesce(user_id, ''))) text_pattern_ops, id);
-CREATE INDEX member_without_number ON member (account_id, (lower(coalesce(user_id, ''))) text_pattern_ops, id) WHERE phone_sealed IS NULL;
+-- Two hints that let a list find few among many. Each may be true of too many people, never of
+-- too few: a list looks again at whom it finds, and the console's upkeep takes hints back.
+ALTER TABLE member
+    ADD COLUMN may_lack_device boolean NOT NULL DEFAULT true,   -- false: there was a live registration, and none has been ended since
+    ADD COLUMN may_be_capped boolean NOT NULL DEFAULT false;    -- true: wrong codes came to a limit
+-- Lists are in the order of user IDs, byte by byte; people without one come first. What a list
+-- is filtered by stands before, so that every filter is a range, or a few of them.
+CREATE INDEX member_list ON member (account_id, (deactivated_at IS NOT NULL), (phone_index IS NULL), may_lack_device,
+    (locked_at IS NOT NULL OR may_be_capped), role, (lower(coalesce(user_id, '')) COLLATE "C"), id);
+DROP INDEX member_account_id;   -- the beginning of member_list
+CREATE INDEX member_last_two ON member (account_id, phone_country, phone_last_two) WHERE phone_last_two IS NOT NULL;
+CREATE INDEX member_capped ON member (id) WHERE may_be_capped;
 CREATE INDEX member_email_index ON member (email_index) WHERE email_index IS NOT NULL;
 CREATE INDEX member_phone_index ON member (phone_index) WHERE phone_index IS NOT NULL;
 CREATE INDEX device_member_id ON device (member_id) WHERE revoked_at IS NULL;
@@ -32,6 +41,27 @@ CREATE INDEX device_member_id ON device (member_id) WHERE revoked_at IS NULL;
 -- before: no code goes to it while the account's cool-down lasts.
 ALTER TABLE member ADD COLUMN phone_changed_at timestamptz;
 GRANT SELECT (phone_changed_at), UPDATE (phone_changed_at) ON member TO latchkey_login, latchkey_console;
+
+-- A registration that ends may have been the last one. An upgrade puts another in its place at
+-- once. A new registration does not wait for this: upkeep takes the hint back later.
+CREATE FUNCTION member_may_lack_device() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
+    AS $$ BEGIN UPDATE public.member SET may_lack_device = true WHERE id = NEW.member_id; RETURN NULL; END $$;
+CREATE TRIGGER device_ended AFTER UPDATE ON device FOR EACH ROW
+    WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL AND NEW.revoke_reason <> 'upgraded') EXECUTE FUNCTION member_may_lack_device();
+
+-- try_is_capped says whether wrong codes keep a person from typing another one.
+CREATE FUNCTION try_is_capped(t member_try) RETURNS boolean LANGUAGE sql STABLE
+    AS $$ SELECT coalesce(t.day_count >= 20 AND t.day_started_at > now() - interval '1 day'
+        OR t.hour_count >= 10 AND t.hour_started_at > now() - interval '1 hour' OR t.consecutive >= 100, false) $$;
+CREATE FUNCTION member_may_be_capped() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
+    AS $$ BEGIN UPDATE public.member SET may_be_capped = true WHERE id = NEW.member_id; RETURN NULL; END $$;
+CREATE TRIGGER member_try_capped AFTER UPDATE ON member_try FOR EACH ROW
+    WHEN (NEW.hour_count >= 10 AND OLD.hour_count < 10 OR NEW.day_count >= 20 AND OLD.day_count < 20
+        OR NEW.consecutive >= 100 AND OLD.consecutive < 100) EXECUTE FUNCTION member_may_be_capped();
+CREATE TRIGGER member_try_came_capped AFTER INSERT ON member_try FOR EACH ROW
+    WHEN (NEW.hour_count >= 10 OR NEW.day_count >= 20 OR NEW.consecutive >= 100) EXECUTE FUNCTION member_may_be_capped();
 
 -- number_proof is the last time that a person typed the code of a text to the own number, to prove it.
 CREATE TABLE number_proof (
@@ -123,7 +153,8 @@ GRANT SELECT (token_digest, id, member_id, account_id, device_id, amr, created_a
 GRANT SELECT (key_digest) ON api_key TO latchkey_console;
 -- people: sealed details are written and never read
 GRANT SELECT (id, account_id, role, user_id, public_key, phone_version, phone_country, phone_last_two, phone_index, email_version, email_index,
-    language, locked_at, created_at, updated_at, deactivated_at, version) ON member TO latchkey_console;
+    language, locked_at, created_at, updated_at, deactivated_at, version, may_lack_device, may_be_capped) ON member TO latchkey_console;
+GRANT UPDATE (may_lack_device, may_be_capped) ON member TO latchkey_console;
 GRANT INSERT, UPDATE (role, user_id, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
     email_sealed, email_details, email_version, email_index, language, locked_at, updated_at, deactivated_at, version) ON member TO latchkey_console;
 GRANT SELECT (member_id, changed_at, must_change_since), INSERT, UPDATE ON credential TO latchkey_console;
