@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -173,14 +174,15 @@ func (c *Console) assignForm(v *visit) error {
 		return err
 	}
 	name := v.field("staff")
-	found, _, err := c.List(v.r.Context(), v.who.Actor, Search{Roles: staffRoles, Text: name, Most: 1})
+	found, _, err := c.List(v.r.Context(), v.who.Actor, Search{Roles: staffRoles, Text: name}) // the shortest that begins so is among the first
 	if err != nil {
 		return err
 	}
-	if name == "" || len(found) == 0 || !strings.EqualFold(found[0].UserID, name) { // the shortest that begins so comes first
+	at := slices.IndexFunc(found, func(l Listed) bool { return strings.EqualFold(l.UserID, name) })
+	if name == "" || at < 0 {
 		return v.did("", errNotAssignable)
 	}
-	return v.did("saved", c.Assign(v.r.Context(), v.who.Actor, id, found[0].ID))
+	return v.did("saved", c.Assign(v.r.Context(), v.who.Actor, id, found[at].ID))
 }
 
 func (c *Console) unassignForm(v *visit) error {
