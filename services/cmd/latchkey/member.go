@@ -137,7 +137,7 @@ type memberList struct {
 // Run prints the people, a line each.
 func (c *memberList) Run(ctx context.Context) error {
 	return c.do(ctx, func(o *console.Console, by access.Actor) error {
-		s := console.Search{Roles: c.Role, Prefix: c.Search, NoNumber: c.NoNumber, NoDevice: c.NoDevice, Locked: c.Locked, Deactivated: c.Deactivated, Most: 500}
+		s := console.Search{Roles: c.Role, Text: c.Search, NoNumber: c.NoNumber, NoDevice: c.NoDevice, Locked: c.Locked, Deactivated: c.Deactivated, Most: 500}
 		for {
 			page, more, err := o.List(ctx, by, s)
 			if err != nil {
