@@ -112,7 +112,8 @@ func (h *house) picture(people []*life) map[string]string {
 	}
 	out := map[string]string{}
 	for what, sql := range map[string]string{
-		"members":    "SELECT count(*), coalesce(md5(string_agg(m::text, '' ORDER BY id)), '') FROM member m WHERE id = ANY($1)",
+		// but for the hints of lists, which are looked after all the time
+		"members":    "SELECT count(*), coalesce(md5(string_agg((to_jsonb(m) - ARRAY['may_lack_device', 'may_be_capped'])::text, '' ORDER BY id)), '') FROM member m WHERE id = ANY($1)",
 		"devices":    "SELECT count(*), coalesce(md5(string_agg(d::text, '' ORDER BY id)), '') FROM device d WHERE member_id = ANY($1)",
 		"challenges": "SELECT count(*), coalesce(md5(string_agg(c::text, '' ORDER BY id)), '') FROM challenge c WHERE member_id = ANY($1)",
 	} {
