@@ -44,6 +44,9 @@ SELECT EXISTS (SELECT FROM made)::boolean;
 -- name: MemberUpdate :execrows
 UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, updated_at = now(), version = version + 1 WHERE id = @id AND account_id = @account_id;
 
+-- name: MemberLanguageWrite :execrows
+UPDATE member SET language = @language::text, updated_at = now(), version = version + 1 WHERE id = @id;
+
 -- name: MemberLock :exec
 -- Waits until no code of this member is being judged, and lets none be until the transaction
 -- ends: so a code that came to the former number registers nothing after the change.

@@ -263,6 +263,23 @@ func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) (boo
 	return column_1, err
 }
 
+const memberLanguageWrite = `-- name: MemberLanguageWrite :execrows
+UPDATE member SET language = $1::text, updated_at = now(), version = version + 1 WHERE id = $2
+`
+
+type MemberLanguageWriteParams struct {
+	Language string
+	ID       [16]byte
+}
+
+func (q *Queries) MemberLanguageWrite(ctx context.Context, arg MemberLanguageWriteParams) (int64, error) {
+	result, err := q.db.Exec(ctx, memberLanguageWrite, arg.Language, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const memberLock = `-- name: MemberLock :exec
 SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || ($1::uuid)::text, 0))
 `

@@ -127,7 +127,7 @@ type MemberUpdated struct {
 	Member  uuid.UUID `json:"member"`
 	Role    string    `json:"role"`
 	By      string    `json:"by"`
-	Changed []string  `json:"changed,omitempty"` // role, user_id, email, language; absent where login tells of it
+	Changed []string  `json:"changed,omitempty"` // role, user_id, email, language; absent where a product changed it at login
 }
 
 // MemberDeactivated: a person may not sign in any more.

@@ -278,13 +278,13 @@ func (l *Login) details(q question, m *queries.CheckReadRow) (event.Details, err
 func (a answer) problem() error {
 	switch {
 	case a.standing == noNumber:
-		return web.NewProblem(http.StatusForbidden, "no-number", "No phone number", "Your account asks for a security code, and no phone number is on file for you. Ask "+a.contact()+" to add one.")
+		return web.NewProblem(http.StatusForbidden, "no-number", "No phone number", "Your account asks for a security code, and no phone number is on file for you. Ask "+a.contact()+" to add one.").In(a.owner(), "Contact", a.contact())
 	case a.standing == refused && a.why == "country_not_allowed":
-		return web.NewProblem(http.StatusForbidden, "country-not-allowed", "No codes to this country", "Your account sends no security codes to the country of your phone number. Ask "+a.contact()+" to change one or the other.")
+		return web.NewProblem(http.StatusForbidden, "country-not-allowed", "No codes to this country", "Your account sends no security codes to the country of your phone number. Ask "+a.contact()+" to change one or the other.").In(a.owner(), "Contact", a.contact())
 	case a.standing == refused && a.why == "number_cooldown":
-		return web.NewProblem(http.StatusForbidden, "number-cooldown", "Your phone number is new", "Your phone number was changed for you. Your account sends security codes to it from "+a.member.CoolAt.UTC().Format("2 January 2006, 15:04")+" UTC. Was it not you who asked for the change? Tell "+a.contact()+".")
+		return web.NewProblem(http.StatusForbidden, "number-cooldown", "Your phone number is new", "Your phone number was changed for you. Your account sends security codes to it from "+a.member.CoolAt.UTC().Format("2 January 2006, 15:04")+" UTC. Was it not you who asked for the change? Tell "+a.contact()+".").In(a.owner(), "Contact", a.contact(), "At", a.member.CoolAt.UTC())
 	case a.standing == refused && a.why == "member_locked":
-		return web.NewProblem(http.StatusForbidden, "member-locked", "Your sign-in is locked", "Somebody said, by the link in a message to you, that a registration or a change was not yours. Nobody signs in as you until your sign-in is unlocked. Ask "+a.contact()+".")
+		return web.NewProblem(http.StatusForbidden, "member-locked", "Your sign-in is locked", "Somebody said, by the link in a message to you, that a registration or a change was not yours. Nobody signs in as you until your sign-in is unlocked. Ask "+a.contact()+".").In(a.owner(), "Contact", a.contact())
 	case a.standing == refused && a.why == "locked":
 		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
 	case a.standing == refused && a.why == "bearer_refused":
@@ -296,6 +296,14 @@ func (a answer) problem() error {
 }
 
 // contact is whom a person is told to ask.
+// owner is the case of a refusal that sends people to an owner, "" where it names a contact.
+func (a answer) owner() string {
+	if a.member.Contact == "" {
+		return "owner"
+	}
+	return ""
+}
+
 func (a answer) contact() string { return cmp.Or(a.member.Contact, "the owner of your account") }
 
 var errBadCredentials = web.NewProblem(http.StatusUnauthorized, "bad-credentials", "Sign-in refused", "The user ID or the password is wrong.")

@@ -3,7 +3,6 @@ package login
 import (
 	"embed"
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/notice"
+	"latchkey.dev/services/words"
 )
 
 // The pages and what they load. latchkey.js is the browser's module, for products too.
@@ -22,10 +22,14 @@ var pageFiles embed.FS
 
 var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "signed-out", "not-me", "problem")
 
-func parsePages(names ...string) map[string]*template.Template {
-	all := make(map[string]*template.Template, len(names))
-	for _, n := range names {
-		all[n] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+n+".html"))
+// parsePages parses each page once a language.
+func parsePages(names ...string) map[words.Language]map[string]*template.Template {
+	all := make(map[words.Language]map[string]*template.Template, len(words.Languages))
+	for _, l := range words.Languages {
+		all[l] = make(map[string]*template.Template, len(names))
+		for _, n := range names {
+			all[l][n] = template.Must(template.New(n).Funcs(l.Funcs()).ParseFS(pageFiles, "pages/layout.html", "pages/"+n+".html"))
+		}
 	}
 	return all
 }
@@ -33,14 +37,15 @@ func parsePages(names ...string) map[string]*template.Template {
 // pages routes what people look at.
 func (l *Login) pages(mux *http.ServeMux) {
 	serve := func(pattern string, serve func(*visit) error) {
-		mux.Handle(pattern, web.Handler{Logger: l.o.Logger, Refuse: l.problemPage, Serve: func(w http.ResponseWriter, r *http.Request) error {
-			l.pageHeaders(w)
-			v, err := l.visit(w, r)
-			if err != nil {
-				return err
-			}
-			return serve(v)
-		}})
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			v := l.stranger(w, r)
+			web.Handler{Logger: l.o.Logger, Refuse: v.problemPage, Serve: func(http.ResponseWriter, *http.Request) error {
+				if err := v.read(); err != nil {
+					return err
+				}
+				return serve(v)
+			}}.ServeHTTP(w, r)
+		})
 	}
 	serve("GET /{$}", l.signedIn(l.homePage))
 	serve("GET /sign-in", l.signInPage)
@@ -59,19 +64,20 @@ func (l *Login) pages(mux *http.ServeMux) {
 	serve("GET /console", l.consolePage)
 	serve("POST /sign-out", l.signOutForm)
 	serve("GET /signed-out", l.signedOutPage)
+	serve("POST /language", l.languageForm)
 	serve("GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }) // w3c.github.io/webappsec-change-password-url
 	l.site.Common(mux)
 	mux.Handle("GET /pages.js", l.site.Asset(pageFiles, "pages/pages.js"))
 	mux.Handle("GET /latchkey.js", l.site.Module(pageFiles, "pages/latchkey.js")) // what it may ask is another matter: allowOrigin
-	mux.Handle("/", web.Handler{Logger: l.o.Logger, Refuse: l.problemPage, Serve: func(w http.ResponseWriter, _ *http.Request) error {
-		l.pageHeaders(w)
-		return web.NotFound
-	}})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		l.stranger(w, r).problemPage(w, r, web.NotFound)
+	})
 }
 
 func (l *Login) pageHeaders(w http.ResponseWriter) {
 	l.site.Headers(w)
 	w.Header().Set("Accept-CH", "Sec-CH-UA-Platform-Version") // an operating system's major version, for package device
+	w.Header().Add("Vary", "Accept-Language")
 }
 
 // visit is one request for a page, with who is signed in.
@@ -81,29 +87,36 @@ type visit struct {
 	r       *http.Request
 	token   string                  // of the session, "" where nobody is signed in
 	session *queries.SessionReadRow // nil where nobody is signed in
-	form    page.Form
+	form    *page.Form              // nil until it is read
+	lang    words.Language
 }
 
-// visit reads the cookies of a request and, of a POST, the form, which it refuses unless
+// stranger makes the visit of somebody of whom nothing is known yet.
+func (l *Login) stranger(w http.ResponseWriter, r *http.Request) *visit {
+	l.pageHeaders(w)
+	return &visit{l: l, w: w, r: r, lang: languageOf(r, nil)}
+}
+
+// read reads the cookies of a request and, of a POST, the form, which it refuses unless
 // it comes from a page of ours that this browser got.
-func (l *Login) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
-	if err := l.timed(r.Context()); err != nil {
-		return nil, err
+func (v *visit) read() error {
+	ctx := v.r.Context()
+	if err := v.l.timed(ctx); err != nil {
+		return err
 	}
-	v := &visit{l: l, w: w, r: r}
-	cookie := page.Cookie(r, sessionCookie)
+	cookie := page.Cookie(v.r, sessionCookie)
 	if token := cookie; token != "" {
-		s, err := l.sessionOf(r.Context(), token)
+		s, err := v.l.sessionOf(ctx, token)
 		switch {
 		case err == nil:
-			v.token, v.session = token, &s
+			v.token, v.session, v.lang = token, &s, languageOf(v.r, &s)
 		case !errors.Is(err, errNoSession):
-			return nil, err
+			return err
 		}
 	}
-	var err error
-	v.form, err = l.site.Read(w, r, cookie, 0)
-	return v, err
+	form, err := v.l.site.Read(v.w, v.r, cookie, 0)
+	v.form = &form
+	return err
 }
 
 func (v *visit) setCookie(name, value string, life time.Duration) {
@@ -141,40 +154,27 @@ func (l *Login) begin(v *visit) string {
 
 // view is what every page shows.
 type view struct {
-	Title   string
-	Service string // the name of the software
-	Form    string // token of the page's forms
-	Signed  bool   // somebody is signed in
-	Notice  string // what went well
-	Alert   string // what did not
+	Lang      words.Language
+	Languages []words.Language // to choose from; none where no form can be sent
+	At        string           // what is opened again after a choice, for backTo
+	Title     string
+	Service   string // the name of the software
+	Form      string // token of the page's forms
+	Signed    bool   // somebody is signed in
+	Notice    string // what went well
+	Alert     string // what did not
 }
 
+// view begins a page, by the key of its title.
 func (v *visit) view(title string) (view, error) {
 	form, err := v.form.Token(v.l.now())
-	return view{Title: title, Service: v.l.service(v.r, "").Name, Form: form, Signed: v.session != nil}, err
+	return view{Lang: v.lang, Languages: words.Languages, At: v.r.URL.Path, Title: v.lang.Say(title),
+		Service: v.l.service(v.r, "").Name, Form: form, Signed: v.session != nil}, err
 }
 
-func render(w http.ResponseWriter, status int, name string, data any) error {
-	return page.Render(w, status, pageTemplates[name], data)
-}
-
-// problemPage answers with a plain sentence, to programs with the problem document.
-func (l *Login) problemPage(w http.ResponseWriter, r *http.Request, p *web.Problem) {
-	if !page.WantsPage(r) {
-		p.Write(w)
-		return
-	}
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(p.RetryAfter))
-	}
-	data := struct {
-		view
-		Detail string
-	}{view{Title: p.Title, Service: l.service(r, "").Name}, p.Detail}
-	if err := render(w, p.Status, "problem", data); err != nil {
-		l.o.Logger.Error("page was not rendered", "error", err)
-		p.Write(w)
-	}
+func (v *visit) render(status int, name string, data any) error {
+	v.w.Header().Set("Content-Language", string(v.lang))
+	return page.Render(v.w, status, pageTemplates[v.lang][name], data)
 }
 
 // service is the software that people sign in to here: the one they ask for, else the one

@@ -17,17 +17,25 @@ import (
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/words"
 )
 
-// whys say why a code is asked for.
+// whys are the keys of the sentences that say why a code is asked for.
 var whys = map[string]string{
-	"prove_number":     "You asked to prove your phone number.",
-	"unknown_device":   "This browser is not registered for you yet.",
-	"cleared":          "This browser was registered for you, but its key is gone: that happens when browser data is cleared. It needs to be registered again.",
-	"ended":            "This browser was registered for you, and that registration has ended. It needs to be registered again.",
-	"new_os":           "The operating system of this device had a major upgrade, so it needs to be registered again.",
-	"new_browser":      "This is another browser than the one that was registered, so it needs to be registered again.",
-	"browser_upgraded": "This browser had a major upgrade, so it needs to be registered again.",
+	"prove_number":     "login:why.prove_number",
+	"unknown_device":   "login:why.unknown_device",
+	"cleared":          "login:why.cleared",
+	"ended":            "login:why.ended",
+	"new_os":           "login:why.new_os",
+	"new_browser":      "login:why.new_browser",
+	"browser_upgraded": "login:why.browser_upgraded",
+}
+
+// upgrades are the same where it is known from what to what.
+var upgrades = map[string]string{
+	"new_os":           "login:why.os_from_to",
+	"new_browser":      "login:why.browser_other",
+	"browser_upgraded": "login:why.browser_from_to",
 }
 
 // upgraded is why a code is asked for, with what was upgraded from and to where that is
@@ -40,56 +48,68 @@ func upgraded(why, from, to string) string {
 	return why + "~" + e.EncodeToString([]byte(from)) + "~" + e.EncodeToString([]byte(to))
 }
 
-// whyWords is the sentence of what upgraded wrote.
-func whyWords(why string) string {
+// whySaid is the sentence of what upgraded wrote.
+func whySaid(lang words.Language, why string) string {
 	parts := strings.Split(why, "~")
-	if len(parts) != 3 {
-		return whys[parts[0]]
+	why = parts[0]
+	if len(parts) == 3 {
+		from, _ := base64.RawURLEncoding.DecodeString(parts[1]) // our own signed words
+		to, _ := base64.RawURLEncoding.DecodeString(parts[2])
+		if key, ok := upgrades[why]; ok {
+			return lang.Say(key, "From", string(from), "To", string(to))
+		}
 	}
-	from, _ := base64.RawURLEncoding.DecodeString(parts[1]) // our own signed words
-	to, _ := base64.RawURLEncoding.DecodeString(parts[2])
-	switch parts[0] {
-	case "browser_upgraded":
-		return fmt.Sprintf("Your browser was upgraded from %s to %s, so it needs to be registered again.", from, to)
-	case "new_os":
-		return fmt.Sprintf("The operating system of this device was upgraded from %s to %s, so it needs to be registered again.", from, to)
-	case "new_browser":
-		return fmt.Sprintf("This is %s, and %s was registered, so it needs to be registered again.", to, from)
-	}
-	return whys[parts[0]]
+	return lang.Say(cmp.Or(whys[why], whys["unknown_device"]))
 }
 
-// statusWords say how a text is doing, or how the request ended. They promise no more than is known.
+// statusWords are the keys of the sentences that say how a text is doing, or how the request
+// ended. They promise no more than is known.
 var statusWords = []struct {
 	Status challengeStatus
-	Words  string
+	Key    string
 }{
-	{statusRequested, "A text is asked for. It is about to be handed to a carrier."},
-	{statusSending, "A carrier is being asked to take the text."},
-	{statusAccepted, "A carrier has taken the text. It should arrive in a moment."},
-	{statusDelivered, "The carrier says that the text is on your phone."},
-	{statusTryingAnother, "One carrier could not bring the text. Another one is being tried."},
-	{statusNotPossible, "No carrier can bring a text to this number just now."},
-	{"registered", "This browser is registered. Sign in once more: no code is asked for."},
-	{"proved", "Your phone number is proved."},
-	{"expired", "The time for this code is over. Sign in again to get a new one."},
-	{"tries", "Five wrong codes were entered, so this request has ended. Sign in again to get a new code."},
-	{"locked", "Too many wrong codes were entered. Wait an hour, or ask for help, before you sign in again."},
+	{statusRequested, "login:status.requested"},
+	{statusSending, "login:status.sending"},
+	{statusAccepted, "login:status.accepted"},
+	{statusDelivered, "login:status.delivered"},
+	{statusTryingAnother, "login:status.trying_another"},
+	{statusNotPossible, "login:status.not_possible"},
+	{"registered", "login:status.registered"},
+	{"proved", "login:status.proved"},
+	{"expired", "login:status.expired"},
+	{"tries", "login:status.tries"},
+	{"locked", "login:status.locked"},
 }
 
-func wordsOf(s challengeStatus) string {
+// statusSaid is how a text is doing, in words.
+type statusSaid struct {
+	Status challengeStatus
+	Words  string
+}
+
+// allStatus says every status in a language.
+func allStatus(lang words.Language) []statusSaid {
+	all := make([]statusSaid, len(statusWords))
+	for i, w := range statusWords {
+		all[i] = statusSaid{w.Status, lang.Say(w.Key)}
+	}
+	return all
+}
+
+// wordsOf says one, "" for one that has no words.
+func wordsOf(lang words.Language, s challengeStatus) string {
 	for _, w := range statusWords {
 		if w.Status == s {
-			return w.Words
+			return lang.Say(w.Key)
 		}
 	}
 	return ""
 }
 
-// proveWords say how a request ended that was to prove a number.
+// proveWords are the keys of how a request ended that was to prove a number.
 var proveWords = map[challengeStatus]string{
-	"expired": "The time for this code is over.",
-	"tries":   "Five wrong codes were entered, so this request has ended.",
+	"expired": "login:status.prove_expired",
+	"tries":   "login:status.prove_tries",
 }
 
 type checkView struct {
@@ -102,14 +122,14 @@ type checkView struct {
 	LastTwo  string
 	Status   challengeStatus
 	Words    string
-	AllWords any // statusWords, for the script
+	AllWords []statusSaid // for the script
 	Ended    bool
 	Tries    int
 	Texts    int
 	Wait     int // seconds until another text may be asked for
 	Digits   int
-	Minutes  int // that a code is valid
-	Contact  string
+	Minutes  int    // that a code is valid
+	Contact  string // "" for the owner of the account
 }
 
 var errUnknownRequest = page.Problem(http.StatusNotFound, "unknown-request", "Not known here", "This request for a code is not known in this browser. Sign in to get a new code.")
@@ -138,27 +158,27 @@ func (l *Login) checkPage(v *visit) error {
 	if err != nil {
 		return fmt.Errorf("reading an account: %w", err)
 	}
-	base, err := v.view("Check your phone")
+	base, err := v.view("login:check.title")
 	if err != nil {
 		return err
 	}
-	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whyWords(why), LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(a.Status), AllWords: statusWords,
+	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whySaid(v.lang, why), LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(v.lang, a.Status), AllWords: allStatus(v.lang),
 		Ended: row.EndReason != "", Tries: a.TriesLeft, Texts: a.TextsLeft, Wait: a.NextTextIn, Digits: l.o.Digits, Minutes: int(l.o.Valid / time.Minute), Contact: account.Contact}
-	if data.Contact == "" {
-		data.Contact = "the owner of your account"
-	}
 	if data.Proves = row.Purpose == string(proveNumber); data.Proves {
-		data.Console, data.Words = l.o.Console, cmp.Or(proveWords[a.Status], data.Words)
+		data.Console = l.o.Console
+		if key, ok := proveWords[a.Status]; ok {
+			data.Words = v.lang.Say(key)
+		}
 	}
 	if name := v.r.URL.Query().Get("told"); !data.Ended {
 		switch name {
 		case "text", "checking":
-			data.Notice = told[name]
+			data.Notice = v.told()
 		default:
-			data.Alert = told[name]
+			data.Alert = v.told()
 		}
 	}
-	return render(v.w, http.StatusOK, "check", data)
+	return v.render(http.StatusOK, "check", data)
 }
 
 // codeForm takes the typed code.

@@ -15,6 +15,7 @@ import (
 	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/words"
 )
 
 type homeView struct {
@@ -51,26 +52,26 @@ func (l *Login) homePage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	base, err := v.view("You are in")
+	base, err := v.view("login:home.title")
 	if err != nil {
 		return err
 	}
 	base.Service = cmp.Or(softwares[v.session.SoftwareID].Name, base.Service)
-	base.Notice = told[v.r.URL.Query().Get("told")]
+	base.Notice = v.told()
 	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil}
 	if device.Role(v.session.Role) != device.Client {
 		data.Console = l.o.Console
 	}
 	for _, d := range devices {
 		data.Bearer = data.Bearer || d.Current && d.Kind == "bearer"
-		data.Devices = append(data.Devices, deviceView{ID: d.ID, Name: d.Name, Looks: looksOf(d.Facets), Software: cmp.Or(softwares[d.Software].Name, d.Software),
+		data.Devices = append(data.Devices, deviceView{ID: d.ID, Name: d.Name, Looks: looksOf(v.lang, d.Facets), Software: cmp.Or(softwares[d.Software].Name, d.Software),
 			Bearer: d.Kind == "bearer", Current: d.Current, Registered: d.RegisteredAt.UTC(), Seen: d.SeenAt.UTC()})
 	}
-	return render(v.w, http.StatusOK, "home", data)
+	return v.render(http.StatusOK, "home", data)
 }
 
-// looksOf says in words what a device looks like.
-func looksOf(f device.Facets) string {
+// looksOf says what a device looks like.
+func looksOf(lang words.Language, f device.Facets) string {
 	browser, system := f.Browser, f.OS
 	if browser != "" && f.BrowserMajor > 0 {
 		browser = fmt.Sprintf("%s %d", browser, f.BrowserMajor)
@@ -80,13 +81,13 @@ func looksOf(f device.Facets) string {
 	}
 	switch {
 	case browser == "" && system == "":
-		return "Unknown device"
+		return lang.Say("login:home.unknown_device")
 	case browser == "":
 		return system
 	case system == "":
 		return browser
 	}
-	return browser + " on " + system
+	return lang.Say("login:home.browser_on", "Browser", browser, "System", system)
 }
 
 func (l *Login) nameForm(v *visit) error {
@@ -125,22 +126,26 @@ type passwordView struct {
 func (l *Login) passwordPage(v *visit) error { return v.password(http.StatusOK, "") }
 
 func (v *visit) password(status int, alert string) error {
-	base, err := v.view("Change your password")
+	must, title := mustChange(*v.session), "login:password.title"
+	if must {
+		title = "login:password.title_must"
+	}
+	base, err := v.view(title)
 	if err != nil {
 		return err
 	}
 	base.Alert = alert
-	return render(v.w, status, "password", passwordView{view: base, UserID: v.session.UserID, Must: mustChange(*v.session), Least: password.Min})
+	return v.render(status, "password", passwordView{view: base, UserID: v.session.UserID, Must: must, Least: password.Min})
 }
 
 func (l *Login) passwordForm(v *visit) error {
 	old, fresh := v.r.PostForm.Get("old_password"), v.r.PostForm.Get("new_password")
 	if fresh != v.r.PostForm.Get("new_password_again") {
-		return v.password(http.StatusUnprocessableEntity, "The new password was typed in two different ways.")
+		return v.password(http.StatusUnprocessableEntity, v.lang.Say("login:password.differ"))
 	}
 	err := l.changePassword(v.r.Context(), *v.session, secret.New(old), secret.New(fresh))
 	if p := new(web.Problem); errors.As(err, &p) {
-		return v.password(p.Status, p.Detail)
+		return v.password(p.Status, v.detail(p))
 	}
 	if err != nil {
 		return err
@@ -160,9 +165,9 @@ func (l *Login) signOutForm(v *visit) error {
 }
 
 func (l *Login) signedOutPage(v *visit) error {
-	base, err := v.view("Signed out")
+	base, err := v.view("login:signed_out.title")
 	if err != nil {
 		return err
 	}
-	return render(v.w, http.StatusOK, "signed-out", struct{ view }{base})
+	return v.render(http.StatusOK, "signed-out", struct{ view }{base})
 }

@@ -21,7 +21,6 @@ import (
 // notMeView is the page that a notice's link leads to.
 type notMeView struct {
 	view
-	Lang    string
 	About   string
 	Does    string
 	Button  string // "" when it was pressed
@@ -30,59 +29,63 @@ type notMeView struct {
 
 // errLinkGone answers for a link that was used, is too old, or never was one: which of them
 // is not told.
-func errLinkGone(lang words.Language) error {
-	return page.Problem(http.StatusNotFound, "link-gone", lang.Say("notice:page.gone_title"), lang.Say("notice:page.gone"))
-}
+var errLinkGone = page.Problem(http.StatusNotFound, "link-gone", "This link does not work", "It was used already, is older than 7 days, or was not copied whole.")
 
-// noticeOf reads what a link is about, and in which language its page is.
-func (l *Login) noticeOf(v *visit) (n queries.NoticeByTokenRow, lang words.Language, err error) {
-	asked := v.r.Header.Get("Accept-Language")
+// noticeOf reads what a link is about. Its page speaks the language of the person.
+func (l *Login) noticeOf(v *visit) (n queries.NoticeByTokenRow, err error) {
 	digest, ok := notice.Digest(v.r.PathValue("token"))
 	if !ok {
-		return n, lang, errLinkGone(words.Match(nil, asked, ""))
+		return n, errLinkGone
 	}
 	n, err = l.q.NoticeByToken(v.r.Context(), digest)
 	if noRows(err) {
-		return n, lang, errLinkGone(words.Match(nil, asked, ""))
+		return n, errLinkGone
 	}
 	if err != nil {
-		return n, lang, fmt.Errorf("reading a notice: %w", err)
+		return n, fmt.Errorf("reading a notice: %w", err)
 	}
-	return n, words.Match(n.Language, asked, n.AccountLanguage), nil
+	v.lang = words.Match(n.Language, askedFor(v.r), n.AccountLanguage)
+	return n, nil
+}
+
+// aside begins a page that has no other form than its own.
+func (v *visit) aside(title string) (view, error) {
+	base, err := v.view(title)
+	base.Signed, base.Languages = false, nil
+	return base, err
 }
 
 // notMePage says what its button does. Opening it changes nothing: mail servers open links
 // to look at what is behind them.
 func (l *Login) notMePage(v *visit) error {
-	n, lang, err := l.noticeOf(v)
+	n, err := l.noticeOf(v)
 	if err != nil {
 		return err
 	}
-	base, err := v.view(lang.Say("notice:page.title"))
+	base, err := v.aside("notice:page.title")
 	if err != nil {
 		return err
 	}
-	base.Signed = false // no other form belongs on this page
 	var facets device.Facets
 	if err := json.Unmarshal(n.DeviceFacets, &facets); err != nil {
 		return fmt.Errorf("reading a notice: %w", err)
 	}
 	at := n.MadeAt.UTC()
-	data := notMeView{view: base, Lang: string(lang), Does: lang.Say("notice:page.does"), Button: lang.Say("notice:page.button"), Address: v.r.URL.Path}
-	switch values := []any{"Date", lang.Date(at), "Clock", at.Format("15:04"), "Device", notice.Looks(facets, lang)}; notice.Kind(n.Kind) {
+	data := notMeView{view: base, Does: v.lang.Say("notice:page.does"), Button: v.lang.Say("notice:page.button"), Address: v.r.URL.Path}
+	switch values := []any{"Date", v.lang.Date(at), "Clock", at.Format("15:04"), "Device", notice.Looks(facets, v.lang)}; notice.Kind(n.Kind) {
 	case notice.NumberChanged:
-		data.About = lang.Say("notice:page.number_changed", values...)
+		data.About = v.lang.Say("notice:page.number_changed", values...)
 	case notice.EmailChanged:
-		data.About = lang.Say("notice:page.email_changed", values...)
+		data.About = v.lang.Say("notice:page.email_changed", values...)
 	default:
-		data.About = lang.Say("notice:page.device_registered", values...)
+		data.About = v.lang.Say("notice:page.device_registered", values...)
 	}
-	return render(v.w, http.StatusOK, "not-me", data)
+	return v.render(http.StatusOK, "not-me", data)
 }
 
 // notMeForm is its button.
 func (l *Login) notMeForm(v *visit) error {
-	n, lang, err := l.noticeOf(v)
+	n, err := l.noticeOf(v)
 	if err != nil {
 		return err
 	}
@@ -91,14 +94,13 @@ func (l *Login) notMeForm(v *visit) error {
 		return err
 	}
 	if !done {
-		return errLinkGone(lang) // used by another request just now
+		return errLinkGone // used by another request just now
 	}
-	base, err := v.view(lang.Say("notice:page.done_title"))
+	base, err := v.aside("notice:page.done_title")
 	if err != nil {
 		return err
 	}
-	base.Signed = false
-	return render(v.w, http.StatusOK, "not-me", notMeView{view: base, Lang: string(lang), About: lang.Say("notice:page.done"), Does: lang.Say("notice:page.then")})
+	return v.render(http.StatusOK, "not-me", notMeView{view: base, About: v.lang.Say("notice:page.done"), Does: v.lang.Say("notice:page.then")})
 }
 
 // repudiate uses a link up: the registration that its notice told of ends, or all of them

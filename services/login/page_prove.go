@@ -37,7 +37,7 @@ func (v *visit) prove(status int, alert string) error {
 	if err != nil {
 		return fmt.Errorf("reading a member: %w", err)
 	}
-	base, err := v.view("Prove your phone number")
+	base, err := v.view("login:prove.title")
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (v *visit) prove(status int, alert string) error {
 	if m.PhoneLastTwo != nil {
 		data.LastTwo = *m.PhoneLastTwo
 	}
-	return render(v.w, status, "prove", data)
+	return v.render(status, "prove", data)
 }
 
 // proveForm texts a code to the number of who is signed in. The challenge belongs to the
@@ -54,21 +54,21 @@ func (v *visit) prove(status int, alert string) error {
 func (l *Login) proveForm(v *visit) error {
 	s, err := v.sender()
 	if p := new(web.Problem); errors.As(err, &p) {
-		return v.prove(p.Status, told["again"])
+		return v.prove(p.Status, v.lang.Say(told["again"]))
 	}
 	if err != nil {
 		return err
 	}
 	ctx := v.r.Context()
 	q := question{purpose: proveNumber, origin: originSignIn, member: v.session.MemberID, kind: s.kind, thumbprint: s.thumbprint, proof: s.once,
-		address: web.Address(v.r, l.o.Proxies), userAgent: clip(v.r.UserAgent())}
+		address: web.Address(v.r, l.o.Proxies), userAgent: clip(v.r.UserAgent()), language: string(v.lang)}
 	if q.software, err = l.software(ctx, v.session.SoftwareID); err != nil {
 		return err
 	}
 	q.facets = facetsOf(v.r, q.software, nil)
 	a, err := l.mayProve(ctx, q, *v.session)
 	if p := new(web.Problem); errors.As(err, &p) {
-		return v.prove(p.Status, p.Detail)
+		return v.prove(p.Status, v.detail(p))
 	}
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (l *Login) proveForm(v *visit) error {
 		return err
 	}
 	if err := l.makeChallenge(ctx, q, &a, details); errors.Is(err, errReplayed) {
-		return v.prove(errReplayed.Status, told["again"])
+		return v.prove(errReplayed.Status, v.lang.Say(told["again"]))
 	} else if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (l *Login) mayProve(ctx context.Context, q question, s queries.SessionReadR
 	case q.kind == "bearer" && row.BearerRefused:
 		a.standing, a.why = refused, "bearer_refused"
 	case s.DeviceID != nil && (row.DeviceID == nil || *row.DeviceID != *s.DeviceID):
-		return a, page.Problem(http.StatusForbidden, "other-device", "Another device", told["no-key"])
+		return a, page.Problem(http.StatusForbidden, "other-device", "Another device", "This browser did not prove its key.")
 	case len(row.PhoneSealed) == 0:
 		a.standing = noNumber
 	default:

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,24 +17,24 @@ import (
 	"latchkey.dev/services/internal/web"
 )
 
-// told are the sentences that a page may be sent to say, by name. The address names one
+// told are the keys of the sentences that a page may be sent to say, by name. The address names one
 // and never brings its own words.
 var told = map[string]string{
-	"ended":      "You are not signed in any more. Sign in again.",
-	"revoked":    "The registration of this browser has ended. The next sign-in asks for a code.",
-	"registered": "This browser is now registered. The next sign-in here asks for no code.",
-	"named":      "The name is saved.",
-	"gone":       "The registration has ended.",
-	"password":   "Your password is changed.",
-	"wrong":      "That was not the code.",
-	"not-a-code": "A code is the digits from the text, and nothing else. This did not count as a try.",
-	"checking":   "Your code is being checked. This takes longer than usual.",
-	"again":      "That took too long. Please try again.",
-	"no-key":     "This browser did not prove its key. Open this page again with scripts switched on, or sign in again.",
-	"text":       "Another text is asked for.",
-	"too-soon":   "A text is on its way already. Another can be sent in a moment.",
-	"proved":     "Your phone number is proved.",
-	"no-more":    "Three texts were asked for. Use the code of any of them, or sign in again.",
+	"ended":      "login:told.ended",
+	"revoked":    "login:told.revoked",
+	"registered": "login:told.registered",
+	"named":      "login:told.named",
+	"gone":       "login:told.gone",
+	"password":   "login:told.password",
+	"wrong":      "login:told.wrong",
+	"not-a-code": "login:told.not_a_code",
+	"checking":   "login:told.checking",
+	"again":      "login:told.again",
+	"no-key":     "login:told.no_key",
+	"text":       "login:told.text",
+	"too-soon":   "login:told.too_soon",
+	"proved":     "login:status.proved",
+	"no-more":    "login:told.no_more",
 }
 
 type signInView struct {
@@ -48,11 +49,11 @@ func (l *Login) signInPage(v *visit) error {
 	if v.session != nil {
 		return v.to("/")
 	}
-	return v.signIn(http.StatusOK, signInView{view: view{Notice: told[v.r.URL.Query().Get("told")]}, Software: v.r.URL.Query().Get("software")})
+	return v.signIn(http.StatusOK, signInView{view: view{Notice: v.told()}, Software: v.r.URL.Query().Get("software")})
 }
 
 func (v *visit) signIn(status int, data signInView) error {
-	base, err := v.view("Sign in")
+	base, err := v.view("login:sign_in.title")
 	if err != nil {
 		return err
 	}
@@ -61,11 +62,12 @@ func (v *visit) signIn(status int, data signInView) error {
 		return page.Problem(http.StatusServiceUnavailable, "no-software", "Nothing to sign in to", "This installation has no software for browsers yet. Whoever runs it can add one.")
 	}
 	base.Service, base.Notice, base.Alert = s.Name, data.Notice, data.Alert
+	base.At = "/sign-in?software=" + url.QueryEscape(s.ID)
 	data.view, data.Software, data.Origin = base, s.ID, v.l.o.Origin
 	if c, ok := v.l.openCheck(v.r); ok {
 		data.Check = c.String()
 	}
-	return render(v.w, status, "sign-in", data)
+	return v.render(status, "sign-in", data)
 }
 
 // signInForm takes user ID, password and, where the browser keeps a key, its proof. A form
@@ -131,11 +133,11 @@ func (v *visit) refused(in signInRequest, err error) error {
 	if !errors.As(err, &p) {
 		return err
 	}
-	data := signInView{view: view{Alert: p.Detail}, UserID: in.UserID, Software: in.Software}
+	data := signInView{view: view{Alert: v.detail(p)}, UserID: in.UserID, Software: in.Software}
 	switch p.Type {
 	case errBadCredentials.Type, "/problems/throttled", "/problems/busy":
 	case "/problems/use-dpop-nonce", "/problems/invalid-proof", errReplayed.Type:
-		data.Alert = told["again"]
+		data.Alert = v.lang.Say(told["again"])
 	default:
 		return err
 	}

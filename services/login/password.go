@@ -181,7 +181,7 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
 	}
 	if s.MustChange && fresh.Equal(old) {
-		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.")
+		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.").In("given")
 	}
 	tries := limit{"password_member", l.o.People.Index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
 	row, err := l.q.PasswordRead(ctx, s.MemberID)

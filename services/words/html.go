@@ -9,11 +9,11 @@ import (
 // Funcs are the functions of a template that speaks the language:
 //
 //	t KEY [NAME VALUE]...  the sentence of a key; values are escaped unless they are HTML
-//	date TIME              a day, as "2 January 2006"
+//	date TIME              a day, as "2 January 2006", with the moment as programs read it
 //	strong VALUE           a value that stands out
 //	live ID VALUE          a value that the page's script keeps up to date, by its element's id
 func (l Language) Funcs() template.FuncMap {
-	return template.FuncMap{"t": l.html, "date": l.Date, "strong": strong, "live": live}
+	return template.FuncMap{"t": l.html, "date": l.day, "strong": strong, "live": live}
 }
 
 // html says a sentence in a page. Sentences hold no markup (the tests see to it), so with
@@ -37,6 +37,10 @@ func strong(v any) template.HTML {
 
 func live(id string, v any) template.HTML {
 	return template.HTML(`<span id="` + template.HTMLEscapeString(id) + `">` + template.HTMLEscapeString(fmt.Sprint(v)) + "</span>")
+}
+
+func (l Language) day(t time.Time) template.HTML {
+	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + template.HTMLEscapeString(l.Date(t)) + "</time>")
 }
 
 // months are the keys of the months' names.

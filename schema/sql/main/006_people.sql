@@ -133,7 +133,7 @@ GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
 -- whose text a registration came by
 GRANT SELECT (id, typed_text) ON challenge TO latchkey_console;
 GRANT SELECT (challenge_id, attempt_no, text_no, provider) ON attempt TO latchkey_console;
-GRANT UPDATE (version) ON member TO latchkey_login;
+GRANT UPDATE (language, version) ON member TO latchkey_login;
 GRANT SELECT, INSERT, UPDATE (phone_version, proved_at) ON number_proof TO latchkey_verifier;
 -- what its texts are written in: fixed when it is made, since the dispatcher knows nobody's choice
 ALTER TABLE challenge

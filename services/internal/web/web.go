@@ -34,6 +34,10 @@ type Problem struct {
 	// RetryAfter is sent as a header too, in whole seconds.
 	RetryAfter int     `json:"retry_after,omitempty"`
 	Faults     []Fault `json:"faults,omitempty"` // of single fields
+	// Case tells problems of one type apart, and Values are what Detail speaks of, as name and
+	// value in turn: for saying the same in another language.
+	Case   string `json:"-"`
+	Values []any  `json:"-"`
 }
 
 // Fault says why one field of a request cannot be taken.
@@ -53,6 +57,12 @@ func NewProblem(status int, name, title, detail string) *Problem {
 // After returns the problem with a time to wait, rounded up to seconds.
 func (p Problem) After(d time.Duration) *Problem {
 	p.RetryAfter = max(1, int((d+time.Second-1)/time.Second))
+	return &p
+}
+
+// In returns the problem as a case of its type, with what its detail speaks of.
+func (p Problem) In(name string, values ...any) *Problem {
+	p.Case, p.Values = name, values
 	return &p
 }
 

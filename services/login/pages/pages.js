@@ -12,12 +12,13 @@ if (home && new URL(home).origin !== location.origin) location.replace(new URL(l
 for (const form of document.querySelectorAll("form")) {
   form.addEventListener("submit", (event) => {
     const button = form.querySelector("button");
+    if (button.name) return; // its value is the form's, and a disabled button's is not sent
     button.disabled = true; // one click, one request
     if (!form.dataset.proof) return;
     event.preventDefault();
     send(form).catch(() => {
       button.disabled = false;
-      complain("The service cannot be reached just now. Check your connection and try again.");
+      complain(document.querySelector("#alert")?.dataset.unreachable);
     });
   });
 }
@@ -47,6 +48,7 @@ async function send(form) {
 
 function complain(words) {
   const alert = document.querySelector("#alert");
+  if (!alert) return;
   alert.textContent = words;
   alert.hidden = false;
 }
@@ -105,6 +107,6 @@ function countDown() {
     if (seconds > 0) return;
     clearInterval(tick);
     another.disabled = false;
-    left.parentElement.textContent = "No text yet? Another one can be sent now. The earlier code works as well.";
+    left.parentElement.textContent = left.parentElement.dataset.now;
   }, 500);
 }
