@@ -16,7 +16,7 @@ type tolerance struct {
 	texts int // most texts of one challenge's text number: 2 where a process died between
 }
 
-// settled waits until all work is done, and every event is on the stream and has its place.
+// settled waits until all work is done, and every event has its place and is on the stream.
 func (h *house) settled(t *testing.T) {
 	t.Helper()
 	// Done: nothing due, nothing in flight, nothing unjudged.
@@ -25,12 +25,12 @@ func (h *house) settled(t *testing.T) {
 			+ (SELECT count(*) FROM entry e WHERE NOT EXISTS (SELECT FROM verdict v WHERE v.entry_id = e.id))
 			+ (SELECT count(*) FROM text_request r WHERE NOT EXISTS (SELECT FROM attempt a WHERE a.challenge_id = r.challenge_id AND a.request_no = r.request_no))`) == 0
 	})
-	if !h.wiped {
-		h.soundStream(t)
-	}
 	h.until("every event has its place", time.Minute, func() bool {
 		return h.count(`SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT FROM leaf WHERE event_id = e.id)`) == 0
 	})
+	if !h.wiped {
+		h.soundStream(t)
+	}
 }
 
 // sound joins what the clients saw, Postgres, the carriers' journal and the stream, and
