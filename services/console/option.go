@@ -29,7 +29,7 @@ type AccountOptions struct {
 	TwoFactor     bool          `json:"two_factor"`     // "Enable Two Factor Authentication"; on for every Standalone Mobile account
 	Demographics  bool          `json:"demographics"`   // "Demographics": clients have a phone number field
 	UpgradePolicy device.Policy `json:"upgrade_policy"` // when a major upgrade asks for a code again
-	UpgradeJump   int           `json:"upgrade_jump"`   // evergreen: browser majors at once that ask again, 1 to 100
+	UpgradeJump   int           `json:"upgrade_jump"`   // evergreen: more browser majors at once than these ask again, 1 to 100
 	BearerRefused bool          `json:"bearer_refused"` // a browser must prove a key
 	Countries     []string      `json:"countries"`      // of numbers that codes go to, ISO 3166-1 alpha-2; anywhere if empty
 	Language      string        `json:"language"`       // of people who have chosen none
