@@ -156,7 +156,11 @@ func TestAnUpdateChangesWhatDiffersAndTellsOfIt(t *testing.T) {
 	if version != 1 {
 		t.Errorf("nothing changed, and the version is %d", version)
 	}
-	update("all but the number", console.MemberUpdate{Role: ptr(device.Supervisor), UserID: ptr("ada.l"), Email: ptr("ada@example.net"), Language: ptr("de")}, "", "member.updated")
+	update("all but the number", console.MemberUpdate{Role: ptr(device.Supervisor), UserID: ptr("ada.l"), Email: ptr("ada@example.net"), Language: ptr("de")}, "", "member.updated", "notice.requested", "notice.requested", "notice.requested")
+	const former = "SELECT count(*) FROM notice n JOIN member m ON m.id = n.member_id WHERE n.address_sealed IS NOT NULL AND n.address_sealed IS DISTINCT FROM m.phone_sealed AND n.address_sealed IS DISTINCT FROM m.email_sealed"
+	if n, old := c.count("SELECT count(*) FROM notice WHERE kind = 'email_changed'"), c.count(former); n != 3 || old != 1 {
+		t.Errorf("of a new address %d are told, %d of them at the former one, want 3 and 1", n, old)
+	}
 	if e := c.last("member.updated"); !strings.Contains(e, `"changed":["email","language","role","user_id"]`) || strings.Contains(e, "example") {
 		t.Errorf("member.updated tells %s", e)
 	}
@@ -164,7 +168,10 @@ func TestAnUpdateChangesWhatDiffersAndTellsOfIt(t *testing.T) {
 	update("no user ID", console.MemberUpdate{UserID: ptr("")}, "bad-member", "user_id bad_user_id")
 	update("staff as a client", console.MemberUpdate{Role: ptr(device.Client)}, "bad-member", "role client_or_staff")
 	first, second := c.register(ada.ID), c.register(ada.ID)
-	update("another number", console.MemberUpdate{Phone: ptr(other)}, "", "member.number_changed", "device.revoked", "device.revoked")
+	update("another number", console.MemberUpdate{Phone: ptr(other)}, "", "member.number_changed", "device.revoked", "device.revoked", "notice.requested", "notice.requested", "notice.requested")
+	if n, old := c.count("SELECT count(*) FROM notice WHERE kind = 'number_changed'"), c.count(former); n != 3 || old != 2 {
+		t.Errorf("of a new number %d are told, %d at former ones, want 3 and 2", n, old)
+	}
 	if c.devices(ada.ID) != 0 || c.sessions(ada.ID) != 0 {
 		t.Error("registrations or sessions outlived the number")
 	}
@@ -174,7 +181,7 @@ func TestAnUpdateChangesWhatDiffersAndTellsOfIt(t *testing.T) {
 	if v := c.count("SELECT phone_version FROM member WHERE id = $1", ada.ID); v != 2 {
 		t.Errorf("the number's version is %d, want 2", v)
 	}
-	update("no number, no address", console.MemberUpdate{Phone: ptr(""), Email: ptr("")}, "", "member.number_changed", "member.updated")
+	update("no number, no address", console.MemberUpdate{Phone: ptr(""), Email: ptr("")}, "", "member.number_changed", "member.updated", "notice.requested", "notice.requested")
 	version--
 	update("what was changed meanwhile", console.MemberUpdate{Language: ptr("es")}, "changed-meanwhile")
 }

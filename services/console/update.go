@@ -16,6 +16,7 @@ import (
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/notice"
 	"latchkey.dev/services/phone"
 )
 
@@ -155,6 +156,10 @@ func (c *Console) writeUpdate(ctx context.Context, db *queries.Queries, by acces
 	if err != nil {
 		return nil, err
 	}
+	notices, err := tell(ctx, db, u) // before the addresses change: the former ones are told too
+	if err != nil {
+		return nil, err
+	}
 	var told []event.Data
 	if u.number != nil {
 		if told, err = c.writeNumber(ctx, db, by, u, own); err != nil {
@@ -174,6 +179,35 @@ func (c *Console) writeUpdate(ctx context.Context, db *queries.Queries, by acces
 	}
 	if len(changed) > 0 {
 		told = append(told, event.MemberUpdated{Member: u.ID, Role: string(u.role), By: by.By(), Changed: changed})
+	}
+	return append(told, notices...), nil
+}
+
+// tell has a person told of a changed number or e-mail address, at the former one, the new
+// one and the other channel (NIST SP 800-63B-4 section 4.6).
+func tell(ctx context.Context, db *queries.Queries, u updating) (told []event.Data, err error) {
+	a := notice.Addresses{HadNumber: u.hasNumber(), HasNumber: u.hasNumber(), HadEmail: u.EmailIndex != nil, HasEmail: u.EmailIndex != nil}
+	if u.number != nil {
+		a.HasNumber = !u.number.IsZero()
+	}
+	if u.mail != nil {
+		a.HasEmail = !u.mail.IsZero()
+	}
+	for kind, is := range map[notice.Kind]bool{notice.NumberChanged: u.number != nil, notice.EmailChanged: u.mail != nil} {
+		if !is {
+			continue
+		}
+		all, err := notice.OfChange(kind, a)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range all {
+			told = append(told, n.Requested(kind, u.ID))
+		}
+		ids, channels, formers := notice.Rows(all)
+		if err := db.NoticeTell(ctx, queries.NoticeTellParams{MemberID: u.ID, Kind: string(kind), Ids: ids, Channels: channels, Formers: formers}); err != nil {
+			return nil, fmt.Errorf("telling of a change: %w", err)
+		}
 	}
 	return told, nil
 }
