@@ -22,7 +22,9 @@ import (
 const userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 // client gives up on a request that nobody answers, as a browser's user would.
-var client = &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second}}
+// A server closes a connection that brought no request within five seconds; ours are let go of
+// before that, or a request could meet its end.
+var client = &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
 
 // life is a person who signs in on a new device, and what they saw of it.
 type life struct {
