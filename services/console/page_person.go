@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -81,19 +80,8 @@ func (v *visit) person(status int, alert string) error {
 
 // shown gives a registration a name, and says what it was when it was last used.
 func shown(d Device) shownDevice {
-	var what []string
-	for _, part := range []struct {
-		name  string
-		major int
-	}{{d.Seen.Browser, d.Seen.BrowserMajor}, {d.Seen.OS, d.Seen.OSMajor}} {
-		if part.name == "" {
-			continue
-		}
-		if part.major > 0 {
-			part.name += " " + strconv.Itoa(part.major)
-		}
-		what = append(what, part.name)
-	}
+	browser, system := d.Seen.Names()
+	what := slices.DeleteFunc([]string{browser, system}, func(s string) bool { return s == "" })
 	out := shownDevice{d, strings.Join(what, ", ")}
 	if out.SoftwareName == "" {
 		out.SoftwareName = d.Software

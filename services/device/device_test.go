@@ -83,3 +83,20 @@ func FuzzFromHeaders(f *testing.F) {
 }
 
 const maxFamily = 64
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		f               device.Facets
+		browser, system string
+	}{
+		{device.Facets{Browser: "Firefox", BrowserMajor: 153, OS: "Linux"}, "Firefox 153", "Linux"},
+		{device.FromHeaders(device.Headers{Brands: `"Google Chrome";v="137"`, Platform: `"Windows"`, PlatformVersion: `"15.0.0"`}), "Chrome 137", "Windows 11"},
+		{device.Facets{OS: "Android", OSMajor: 16}, "", "Android 16"},
+		{device.Facets{}, "", ""},
+	} {
+		if browser, system := tc.f.Names(); browser != tc.browser || system != tc.system {
+			t.Errorf("%+v is called %q and %q, want %q and %q", tc.f, browser, system, tc.browser, tc.system)
+		}
+	}
+}

@@ -80,6 +80,12 @@ func step(f Facets) int {
 	return f.BrowserMajor
 }
 
+// Names returns what people call the browser and the system, as "Firefox 153" and "Windows
+// 11"; "" is not known.
+func (f Facets) Names() (browser, system string) {
+	return told(f.Browser, f.BrowserMajor), told(f.OS, f.OSMajor)
+}
+
 // told names a browser or a system with its major, as far as they are known.
 func told(who string, major int) string {
 	if who == "" || major == 0 {

@@ -3,7 +3,6 @@ package login
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -72,13 +71,7 @@ func (l *Login) homePage(v *visit) error {
 
 // looksOf says what a device looks like.
 func looksOf(lang words.Language, f device.Facets) string {
-	browser, system := f.Browser, f.OS
-	if browser != "" && f.BrowserMajor > 0 {
-		browser = fmt.Sprintf("%s %d", browser, f.BrowserMajor)
-	}
-	if system != "" && f.OSMajor > 0 && !f.Hints { // what hints call a version is none that people know
-		system = fmt.Sprintf("%s %d", system, f.OSMajor)
-	}
+	browser, system := f.Names()
 	switch {
 	case browser == "" && system == "":
 		return lang.Say("login:home.unknown_device")

@@ -135,13 +135,8 @@ func (m Message) say(key string) string {
 // Looks says in words what a device looks like: "Firefox 153 on Linux". An app's facets are
 // its own word, which must not bring a link or a sentence into a message of ours.
 func Looks(f device.Facets, lang words.Language) string {
-	browser, system := plain(f.Browser), plain(f.OS)
-	if browser != "" && f.BrowserMajor > 0 {
-		browser = fmt.Sprintf("%s %d", browser, f.BrowserMajor)
-	}
-	if system != "" && f.OSMajor > 0 && !f.Hints { // what hints call a version is none that people know
-		system = fmt.Sprintf("%s %d", system, f.OSMajor)
-	}
+	f.Browser, f.OS = plain(f.Browser), plain(f.OS)
+	browser, system := f.Names()
 	switch {
 	case browser == "" && system == "":
 		return lang.Say("notice:device.unknown")
