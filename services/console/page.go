@@ -62,7 +62,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 	}
 	for _, p := range c.signedIn() {
 		serve(p.pattern, func(w http.ResponseWriter, r *http.Request) error {
-			v, err := c.visit(w, r, p.upload)
+			v, err := c.visit(w, r)
 			if errors.Is(err, errNoSession) && r.Method == http.MethodGet {
 				return c.begin(w)
 			}
@@ -82,20 +82,19 @@ func (c *Console) pages(mux *http.ServeMux) {
 type pageRoute struct {
 	pattern string
 	serve   func(*visit) error
-	upload  int64 // most bytes of a file that may come with the form
 }
 
 // signedIn lists the pages.
 func (c *Console) signedIn() []pageRoute {
 	return slices.Concat([]pageRoute{
-		{"GET /{$}", c.homePage, 0},
-		{"GET /options", c.optionsPage, 0},
-		{"POST /options", c.optionsForm, 0},
-		{"POST /sign-out", c.signOutForm, 0},
+		{"GET /{$}", c.homePage},
+		{"GET /options", c.optionsPage},
+		{"POST /options", c.optionsForm},
+		{"POST /sign-out", c.signOutForm},
 	}, c.peoplePages())
 }
 
-func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {
+func (c *Console) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	v := &visit{c: c, w: w, r: r, token: page.Cookie(r, sessionCookie)}
 	if v.token == "" {
 		return nil, errNoSession
@@ -104,7 +103,7 @@ func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*
 	if v.who, err = c.byCookie(r.Context(), v.token); err != nil {
 		return nil, err
 	}
-	v.form, err = c.site.Read(w, r, v.token, upload)
+	v.form, err = c.site.Read(w, r, v.token)
 	return v, err
 }
 

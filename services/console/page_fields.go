@@ -283,18 +283,18 @@ func (v *visit) update(m member, f fieldsView) MemberUpdate {
 func (c *Console) peoplePages() []pageRoute {
 	var all []pageRoute
 	for _, at := range []string{"staff", "clients"} {
-		all = append(all, pageRoute{"GET /" + at, c.listPage(at), 0}, pageRoute{"GET /" + at + "/new", c.newPage(at), 0}, pageRoute{"POST /" + at + "/new", c.newForm(at), 0})
+		all = append(all, pageRoute{"GET /" + at, c.listPage(at)}, pageRoute{"GET /" + at + "/new", c.newPage(at)}, pageRoute{"POST /" + at + "/new", c.newForm(at)})
 	}
 	return slices.Concat(all, []pageRoute{
-		{"GET /people/{id}", c.personPage, 0},
-		{"GET /people/{id}/edit", c.editPage, 0},
-		{"POST /people/{id}/edit", c.editForm, 0},
-		{"POST /people/{id}/deactivate", c.personForm("deactivate", c.Deactivate), 0},
-		{"POST /people/{id}/reactivate", c.personForm("reactivate", c.Reactivate), 0},
-		{"POST /people/{id}/unlock", c.personForm("unlock", c.Unlock), 0},
-		{"POST /people/{id}/password", c.resetForm, 0},
-		{"POST /people/{id}/revoke", c.revokeForm, 0},
-		{"POST /people/{id}/assign", c.assignForm, 0},
-		{"POST /people/{id}/unassign", c.unassignForm, 0},
+		{"GET /people/{id}", c.personPage},
+		{"GET /people/{id}/edit", c.editPage},
+		{"POST /people/{id}/edit", c.editForm},
+		{"POST /people/{id}/deactivate", c.personForm("deactivate", c.Deactivate)},
+		{"POST /people/{id}/reactivate", c.personForm("reactivate", c.Reactivate)},
+		{"POST /people/{id}/unlock", c.personForm("unlock", c.Unlock)},
+		{"POST /people/{id}/password", c.resetForm},
+		{"POST /people/{id}/revoke", c.revokeForm},
+		{"POST /people/{id}/assign", c.assignForm},
+		{"POST /people/{id}/unassign", c.unassignForm},
 	})
 }

@@ -114,7 +114,7 @@ func (v *visit) read() error {
 			return err
 		}
 	}
-	form, err := v.l.site.Read(v.w, v.r, cookie, 0)
+	form, err := v.l.site.Read(v.w, v.r, cookie)
 	v.form = &form
 	return err
 }

@@ -51,10 +51,9 @@ type Form struct {
 }
 
 // Read reads the form of a POST. It must come from the site's own origin, with a token that
-// is bound to this browser and to the session whose cookie is given. upload is the largest
-// file that may come with it, in bytes, 0 where none may. Other requests get the cookie that
-// binds forms, if they have none.
-func (s *Site) Read(w http.ResponseWriter, r *http.Request, session string, upload int64) (Form, error) {
+// is bound to this browser and to the session whose cookie is given. Other requests get the
+// cookie that binds forms, if they have none.
+func (s *Site) Read(w http.ResponseWriter, r *http.Request, session string) (Form, error) {
 	browser := Cookie(r, s.o.FormCookie)
 	post := r.Method == http.MethodPost
 	if browser == "" && !post {
@@ -70,18 +69,11 @@ func (s *Site) Read(w http.ResponseWriter, r *http.Request, session string, uplo
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" || s.foreign.Check(r) != nil {
 		return f, ErrForeignForm
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody+upload)
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	var err error
-	switch kind = strings.ToLower(strings.TrimSpace(kind)); {
-	case kind == "application/x-www-form-urlencoded":
-		err = r.ParseForm()
-	case kind == "multipart/form-data" && upload > 0:
-		err = r.ParseMultipartForm(web.MaxBody + upload) // all of it in memory: nothing is left on a disk
-	default:
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
 		return f, ErrForeignForm
 	}
-	if err != nil {
+	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	if err := r.ParseForm(); err != nil {
 		return f, badForm(err)
 	}
 	for _, values := range r.PostForm {
