@@ -52,10 +52,11 @@ UPDATE device SET name = @name WHERE id = @id AND member_id = @member_id AND rev
 WITH ended AS (UPDATE session SET ended_at = now() WHERE session.device_id = @id AND session.member_id = @member_id AND session.ended_at IS NULL)
 UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.id = @id AND device.member_id = @member_id AND device.revoked_at IS NULL;
 
--- name: DeviceRevokeAll :exec
--- Ends all of a member's registrations, and every session that stands on one.
+-- name: DeviceRevokeAll :many
+-- Ends all of a member's registrations, and every session that stands on one; returns which ended.
 WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @member_id AND session.device_id IS NOT NULL AND session.ended_at IS NULL)
-UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.member_id = @member_id AND device.revoked_at IS NULL;
+UPDATE device SET revoked_at = now(), revoke_reason = @reason::text WHERE device.member_id = @member_id AND device.revoked_at IS NULL
+RETURNING device.id;
 
 -- name: ConsoleGrantInsert :exec
 -- Hands a signed-in person over to the console.

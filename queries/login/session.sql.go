@@ -118,9 +118,10 @@ func (q *Queries) DeviceRevoke(ctx context.Context, arg DeviceRevokeParams) (int
 	return result.RowsAffected(), nil
 }
 
-const deviceRevokeAll = `-- name: DeviceRevokeAll :exec
+const deviceRevokeAll = `-- name: DeviceRevokeAll :many
 WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = $2 AND session.device_id IS NOT NULL AND session.ended_at IS NULL)
 UPDATE device SET revoked_at = now(), revoke_reason = $1::text WHERE device.member_id = $2 AND device.revoked_at IS NULL
+RETURNING device.id
 `
 
 type DeviceRevokeAllParams struct {
@@ -128,10 +129,25 @@ type DeviceRevokeAllParams struct {
 	MemberID [16]byte
 }
 
-// Ends all of a member's registrations, and every session that stands on one.
-func (q *Queries) DeviceRevokeAll(ctx context.Context, arg DeviceRevokeAllParams) error {
-	_, err := q.db.Exec(ctx, deviceRevokeAll, arg.Reason, arg.MemberID)
-	return err
+// Ends all of a member's registrations, and every session that stands on one; returns which ended.
+func (q *Queries) DeviceRevokeAll(ctx context.Context, arg DeviceRevokeAllParams) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, deviceRevokeAll, arg.Reason, arg.MemberID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][16]byte
+	for rows.Next() {
+		var id [16]byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sessionEnd = `-- name: SessionEnd :execrows

@@ -23,16 +23,17 @@ func (l *Login) changeNumber(ctx context.Context, before queries.MemberReadRow, 
 		return err
 	}
 	told := event.NumberChanged{Member: id, Version: version, HasNumber: !n.IsZero(), Country: n.Country(), By: by}
-	return l.changeAddress(ctx, before, told, notice.NumberChanged, has, func(db *queries.Queries) error {
+	return l.changeAddress(ctx, before, told, notice.NumberChanged, has, func(db *queries.Queries) ([]event.Data, error) {
 		rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country,
 			PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ID: id, AccountID: before.AccountID})
 		if err == nil && rows == 0 {
 			err = web.Unavailable // changed by another request just now
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return db.DeviceRevokeAll(ctx, queries.DeviceRevokeAllParams{MemberID: id, Reason: "number_changed"})
+		ended, err := db.DeviceRevokeAll(ctx, queries.DeviceRevokeAllParams{MemberID: id, Reason: "number_changed"})
+		return revoked(id, ended, "number_changed", by), err
 	})
 }
 
@@ -45,42 +46,37 @@ func (l *Login) changeEmail(ctx context.Context, before queries.MemberReadRow, o
 		return err
 	}
 	told := event.MemberUpdated{Member: id, Role: before.Role, By: by, Changed: []string{"email"}}
-	return l.changeAddress(ctx, before, told, notice.EmailChanged, has, func(db *queries.Queries) error {
+	return l.changeAddress(ctx, before, told, notice.EmailChanged, has, func(db *queries.Queries) ([]event.Data, error) {
 		rows, err := db.MemberEmailWrite(ctx, queries.MemberEmailWriteParams{EmailSealed: s.Sealed, EmailDetails: s.Details, EmailIndex: s.Index,
 			OldVersion: before.EmailVersion, ID: id, AccountID: before.AccountID})
 		if err == nil && rows == 0 {
 			err = web.Unavailable
 		}
-		return err
+		return nil, err
 	})
 }
 
 // changeAddress makes a change of a number or an address with its event and its notices,
-// while no code of the member is judged.
-func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow, d event.Data, kind notice.Kind, has notice.Addresses, do func(*queries.Queries) error) error {
+// while no code of the member is judged. do returns what else is told.
+func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow, d event.Data, kind notice.Kind, has notice.Addresses, do func(*queries.Queries) ([]event.Data, error)) error {
 	id := uuid.UUID(before.ID)
 	planned, err := notice.OfChange(kind, has)
 	if err != nil {
 		return err
 	}
-	all := []event.Data{d}
-	for _, p := range planned {
-		all = append(all, p.Requested(kind, id))
-	}
-	told := make([]event.Event, len(all))
-	for i, d := range all {
-		if told[i], err = event.New("login", before.AccountID, l.o.Now(), d); err != nil {
-			return err
-		}
-	}
-	return l.write(ctx, memberRequest{}, id, told, func(db *queries.Queries) error {
+	return l.write(ctx, before.AccountID, memberRequest{}, id, func(db *queries.Queries) ([]event.Data, error) {
 		if err := db.MemberLock(ctx, id); err != nil {
-			return err
+			return nil, err
 		}
 		ids, channels, formers := notice.Rows(planned)
 		if err := db.NoticeTell(ctx, queries.NoticeTellParams{MemberID: id, Kind: string(kind), Ids: ids, Channels: channels, Formers: formers}); err != nil {
-			return err
+			return nil, err
 		}
-		return do(db)
+		more, err := do(db)
+		told := append([]event.Data{d}, more...)
+		for _, p := range planned {
+			told = append(told, p.Requested(kind, id))
+		}
+		return told, err
 	})
 }

@@ -18,8 +18,16 @@ func TestANumbersChangeEndsItsChallenges(t *testing.T) {
 	if out := want(t, "before", 200, "")(c.proven("GET", c.path(), nil)); out["status"] != "requested" {
 		t.Errorf("before the change: %v", out)
 	}
+	for range 2 {
+		h.exec(`INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
+			SELECT gen_random_uuid(), account_id, id, 'web', 'key', sha256(gen_random_uuid()::text::bytea), gen_random_uuid(), '{}', '{}' FROM member WHERE id = $1`, id)
+	}
 	body["phone"] = "604 441 0199"
 	want(t, "another number", 200, "")(h.call("PUT", "/v1/members/"+id.String(), body, "Authorization", "Bearer "+h.apiKey))
+	if n := h.count(`SELECT count(DISTINCT convert_from(e.body, 'UTF8')::jsonb #>> '{data,device}') FROM login_event e JOIN device d ON d.revoke_reason = 'number_changed'
+		WHERE e.type = 'latchkey.device.revoked' AND convert_from(e.body, 'UTF8')::jsonb #>> '{data,device}' = d.id::text`); n != 2 {
+		t.Errorf("the end of %d registrations is told, want 2", n)
+	}
 	if out := want(t, "after", 200, "")(c.proven("GET", c.path(), nil)); out["status"] != "expired" || out["texts_left"] != 0.0 {
 		t.Errorf("after the change: %v", out)
 	}

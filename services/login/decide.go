@@ -295,7 +295,6 @@ func (a answer) problem() error {
 	return nil
 }
 
-// contact is whom a person is told to ask.
 // owner is the case of a refusal that sends people to an owner, "" where it names a contact.
 func (a answer) owner() string {
 	if a.member.Contact == "" {
@@ -304,6 +303,7 @@ func (a answer) owner() string {
 	return ""
 }
 
+// contact is whom a person is told to ask.
 func (a answer) contact() string { return cmp.Or(a.member.Contact, "the owner of your account") }
 
 var errBadCredentials = web.NewProblem(http.StatusUnauthorized, "bad-credentials", "Sign-in refused", "The user ID or the password is wrong.")

@@ -186,7 +186,7 @@ func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *q
 		if err := insertSession(ctx, db, newSession{session, row.MemberID, row.AccountID, row.SoftwareID, &dev, out.AMR, row.CreatedAt, digest}); err != nil {
 			return err
 		}
-		return db.EventInsert(ctx, insertOne(e))
+		return db.EventInsert(ctx, insert(e))
 	})
 	if err != nil {
 		return out, fmt.Errorf("opening a session: %w", err)

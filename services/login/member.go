@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	queries "latchkey.dev/queries/login"
@@ -18,7 +17,6 @@ import (
 	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
-	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/notice"
 	"latchkey.dev/services/phone"
@@ -164,21 +162,18 @@ func (l *Login) insertMember(ctx context.Context, id, account uuid.UUID, in memb
 	if err != nil {
 		return err
 	}
-	e, err := event.New("login", account, l.o.Now(), event.MemberCreated{Member: id, Role: string(in.Role), HasNumber: !to.number.IsZero(), Country: to.number.Country(), By: by})
-	if err != nil {
-		return err
-	}
+	told := []event.Data{event.MemberCreated{Member: id, Role: string(in.Role), HasNumber: !to.number.IsZero(), Country: to.number.Country(), By: by}}
 	if err := queries.New(l.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Bytes(), Wrapped: wrapped}); err != nil {
 		return fmt.Errorf("keeping a member's key: %w", err)
 	}
-	return l.write(ctx, in, id, []event.Event{e}, func(db *queries.Queries) error {
+	return l.write(ctx, account, in, id, func(db *queries.Queries) ([]event.Data, error) {
 		made, err := db.MemberInsert(ctx, queries.MemberInsertParams{ID: id, AccountID: account, Role: string(in.Role), UserID: in.UserID, PublicKey: own.Bytes(),
 			PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneVersion: 1, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index,
 			EmailSealed: mail.Sealed, EmailDetails: mail.Details, EmailIndex: mail.Index})
 		if err == nil && !made {
 			err = web.Unavailable // made by another request just now: the client repeats its PUT
 		}
-		return err
+		return told, err
 	})
 }
 
@@ -207,18 +202,14 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 	if string(in.Role) == before.Role && sameUser && in.Password == nil {
 		return nil
 	}
-	e, err := event.New("login", account, l.o.Now(), event.MemberUpdated{Member: id, Role: string(in.Role), By: by})
-	if err != nil {
-		return err
-	}
-	return l.write(ctx, in, id, []event.Event{e}, func(db *queries.Queries) error {
+	return l.write(ctx, account, in, id, func(db *queries.Queries) ([]event.Data, error) {
 		_, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
-		return err
+		return []event.Data{event.MemberUpdated{Member: id, Role: string(in.Role), By: by}}, err
 	})
 }
 
 // write makes one change, the password that came with it, and the events, in one transaction.
-func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, told []event.Event, do func(*queries.Queries) error) error {
+func (l *Login) write(ctx context.Context, account uuid.UUID, in memberRequest, id uuid.UUID, do func(*queries.Queries) ([]event.Data, error)) error {
 	var digest string
 	if in.Password != nil {
 		var err error
@@ -226,23 +217,15 @@ func (l *Login) write(ctx context.Context, in memberRequest, id uuid.UUID, told 
 			return err
 		}
 	}
-	err := store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
-		db := l.q.WithTx(tx)
-		if err := do(db); err != nil {
-			return err
+	err := l.changeAndTell(ctx, account, func(db *queries.Queries) ([]event.Data, error) {
+		told, err := do(db)
+		if err == nil && digest != "" {
+			err = db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest, MustChange: in.MustChange})
 		}
-		if digest != "" {
-			if err := db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest, MustChange: in.MustChange}); err != nil {
-				return err
-			}
-		}
-		return db.EventInsert(ctx, insertAll(told))
+		return told, err
 	})
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", told[0].Type, err)
-	}
-	for _, e := range told {
-		l.o.Bus.Publish(e, "")
+		return fmt.Errorf("writing a member: %w", err)
 	}
 	return nil
 }

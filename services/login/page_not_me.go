@@ -7,13 +7,11 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/device"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/page"
-	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/notice"
 	"latchkey.dev/services/words"
 )
@@ -107,44 +105,31 @@ func (l *Login) notMeForm(v *visit) error {
 // where it told of a change, every session ends, and the person is locked until an
 // administrator unlocks. It is not done when the link was used meanwhile.
 func (l *Login) repudiate(ctx context.Context, n queries.NoticeByTokenRow) (done bool, err error) {
-	var told []event.Event
-	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
-		told = nil
-		db := l.q.WithTx(tx)
+	err = l.changeAndTell(ctx, n.AccountID, func(db *queries.Queries) ([]event.Data, error) {
 		if err := db.MemberLock(ctx, n.MemberID); err != nil { // no code of the person registers anything meanwhile
-			return err
+			return nil, err
 		}
 		rows, err := db.NoticeRepudiate(ctx, n.ID)
-		if err != nil || rows == 0 {
-			return err
+		if done = rows > 0; err != nil || !done {
+			return nil, err
 		}
 		ended, err := db.DeviceRepudiate(ctx, queries.DeviceRepudiateParams{MemberID: n.MemberID, DeviceID: n.DeviceID})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := db.MemberRepudiate(ctx, n.MemberID); err != nil {
-			return err
-		}
-		tell := func(d event.Data) error {
-			e, err := event.New("login", n.AccountID, l.o.Now(), d)
-			told = append(told, e)
-			return err
-		}
-		for _, id := range ended {
-			if err := tell(event.DeviceRevoked{Member: n.MemberID, Device: id, Reason: "repudiated", By: uuid.UUID(n.MemberID).String()}); err != nil {
-				return err
-			}
-		}
-		if err := tell(event.MemberLocked{Member: n.MemberID, Notice: n.ID}); err != nil {
-			return err
-		}
-		return db.EventInsert(ctx, insertAll(told))
+		told := append(revoked(n.MemberID, ended, "repudiated", uuid.UUID(n.MemberID).String()), event.MemberLocked{Member: n.MemberID, Notice: n.ID})
+		return told, db.MemberRepudiate(ctx, n.MemberID)
 	})
 	if err != nil {
 		return false, fmt.Errorf("using the link of a notice: %w", err)
 	}
-	for _, e := range told {
-		l.o.Bus.Publish(e, "")
+	return done, nil
+}
+
+// revoked tells of registrations that ended.
+func revoked(member uuid.UUID, ended [][16]byte, reason, by string) (told []event.Data) {
+	for _, id := range ended {
+		told = append(told, event.DeviceRevoked{Member: member, Device: id, Reason: reason, By: by})
 	}
-	return len(told) > 0, nil
+	return told
 }

@@ -112,25 +112,45 @@ func done(w http.ResponseWriter, err error) error {
 // change makes one change with its event, in one transaction; one that met no row is not
 // found, and tells nothing.
 func (l *Login) change(ctx context.Context, account uuid.UUID, d event.Data, do func(*queries.Queries) (int64, error)) error {
-	e, err := event.New("login", account, l.o.Now(), d)
-	if err != nil {
-		return err
-	}
-	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
-		db := l.q.WithTx(tx)
+	err := l.changeAndTell(ctx, account, func(db *queries.Queries) ([]event.Data, error) {
 		n, err := do(db)
-		if err != nil {
-			return err
+		if err == nil && n == 0 {
+			err = web.NotFound
 		}
-		if n == 0 {
-			return web.NotFound
-		}
-		return db.EventInsert(ctx, insertOne(e))
+		return []event.Data{d}, err
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", d.Type(), err)
 	}
-	l.o.Bus.Publish(e, "")
+	return nil
+}
+
+// changeAndTell is change where only the change itself knows what to tell. One that tells
+// nothing has changed nothing.
+func (l *Login) changeAndTell(ctx context.Context, account uuid.UUID, do func(*queries.Queries) ([]event.Data, error)) error {
+	var events []event.Event
+	err := store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		db := l.q.WithTx(tx)
+		told, err := do(db)
+		if err != nil {
+			return err
+		}
+		events = events[:0]
+		for _, d := range told {
+			e, err := event.New("login", account, l.o.Now(), d)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+		return db.EventInsert(ctx, insert(events...))
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		l.o.Bus.Publish(e, "")
+	}
 	return nil
 }
 

@@ -253,24 +253,19 @@ func (l *Login) tell(ctx context.Context, account uuid.UUID, d event.Data) error
 	if err != nil {
 		return err
 	}
-	if err := l.q.EventInsert(ctx, insertOne(e)); err != nil {
+	if err := l.q.EventInsert(ctx, insert(e)); err != nil {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	l.o.Bus.Publish(e, "")
 	return nil
 }
 
-// insertAll is insertOne for several.
-func insertAll(all []event.Event) (p queries.EventInsertParams) {
+func insert(all ...event.Event) (p queries.EventInsertParams) {
 	for _, e := range all {
 		p.Ids, p.Types = append(p.Ids, e.ID), append(p.Types, e.Type)
 		p.AccountIds, p.Bodies = append(p.AccountIds, e.Account), append(p.Bodies, e.Body)
 	}
 	return p
-}
-
-func insertOne(e event.Event) queries.EventInsertParams {
-	return queries.EventInsertParams{Ids: [][16]byte{e.ID}, Types: []string{e.Type}, AccountIds: [][16]byte{e.Account}, Bodies: [][]byte{e.Body}}
 }
 
 func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
