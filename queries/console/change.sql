@@ -3,13 +3,17 @@
 -- ends. Login and verifier take the same lock.
 SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || (@id::uuid)::text, 0));
 
+-- name: MembersLock :exec
+-- MemberLock of many, who are to be sorted: two who lock the same never wait for each other.
+SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || q.id::text, 0)) FROM (SELECT unnest(@ids::uuid[]) AS id) q;
+
 -- name: OwnersLock :exec
 -- Lets one change at a time be made that could leave an account without an owner.
 SELECT pg_advisory_xact_lock(hashtextextended('latchkey owners ' || (@account_id::uuid)::text, 0));
 
 -- name: OwnersOther :one
--- How many active owners there are besides one.
-SELECT count(*) FROM member WHERE account_id = @account_id AND role = 'owner' AND deactivated_at IS NULL AND id <> @id;
+-- How many active owners there are besides some.
+SELECT count(*) FROM member WHERE account_id = @account_id AND role = 'owner' AND deactivated_at IS NULL AND id <> ALL (@ids::uuid[]);
 
 -- name: AccountRules :one
 -- What an account's kind and options say about people.
@@ -17,29 +21,37 @@ SELECT kind, country, countries, (two_factor_enabled_at IS NOT NULL)::boolean AS
 FROM account WHERE id = @id;
 
 -- name: MemberInsert :exec
+-- Makes people. An empty text is none.
 INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
     email_sealed, email_details, email_version, email_index, language)
-VALUES (@id, @account_id, @role, sqlc.narg('user_id')::text, @public_key, sqlc.narg('phone_sealed')::bytea, sqlc.narg('phone_details')::bytea,
-    1, sqlc.narg('phone_country')::text, sqlc.narg('phone_last_two')::text, sqlc.narg('phone_index')::bytea,
-    sqlc.narg('email_sealed')::bytea, sqlc.narg('email_details')::bytea, 1, sqlc.narg('email_index')::bytea, sqlc.narg('language')::text);
+SELECT n.id, @account_id, n.role, nullif(n.user_id, ''), n.public_key, n.phone_sealed, n.phone_details, 1, nullif(n.phone_country, ''), nullif(n.phone_last_two, ''), n.phone_index,
+    n.email_sealed, n.email_details, 1, n.email_index, nullif(n.language, '')
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@roles::text[]) AS role, unnest(@user_ids::text[]) AS user_id, unnest(@public_keys::bytea[]) AS public_key,
+    unnest(@phones_sealed::bytea[]) AS phone_sealed, unnest(@phones_details::bytea[]) AS phone_details, unnest(@phone_countries::text[]) AS phone_country,
+    unnest(@phones_last_two::text[]) AS phone_last_two, unnest(@phone_indexes::bytea[]) AS phone_index, unnest(@emails_sealed::bytea[]) AS email_sealed,
+    unnest(@emails_details::bytea[]) AS email_details, unnest(@email_indexes::bytea[]) AS email_index, unnest(@languages::text[]) AS language) n;
 
 -- name: MemberUpdate :execrows
--- Writes all that is not sealed, unless another change came first.
-UPDATE member SET role = @role, user_id = sqlc.narg('user_id')::text, language = sqlc.narg('language')::text, updated_at = now(), version = version + 1
-WHERE id = @id AND account_id = @account_id AND version = @version;
+-- Writes all that is not sealed of those of whom no other change came first. An empty text is none.
+UPDATE member SET role = u.role, user_id = nullif(u.user_id, ''), language = nullif(u.language, ''), updated_at = now(), version = member.version + 1
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@versions::integer[]) AS version, unnest(@roles::text[]) AS role, unnest(@user_ids::text[]) AS user_id,
+    unnest(@languages::text[]) AS language) u
+WHERE member.id = u.id AND member.account_id = @account_id AND member.version = u.version;
 
 -- name: MemberPhoneWrite :exec
 -- A first number is not a change by somebody else; one after a removal is.
-UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
-    phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
-    phone_index = sqlc.narg('phone_index')::bytea, phone_version = @phone_version,
-    phone_changed_at = CASE WHEN @by_other::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
-WHERE id = @id AND account_id = @account_id;
+UPDATE member SET phone_sealed = u.sealed, phone_details = u.details, phone_country = nullif(u.country, ''), phone_last_two = nullif(u.last_two, ''),
+    phone_index = u.index, phone_version = u.version,
+    phone_changed_at = CASE WHEN u.id <> @actor_id::uuid AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@versions::integer[]) AS version, unnest(@sealed::bytea[]) AS sealed, unnest(@details::bytea[]) AS details,
+    unnest(@countries::text[]) AS country, unnest(@last_twos::text[]) AS last_two, unnest(@indexes::bytea[]) AS index) u
+WHERE member.id = u.id AND member.account_id = @account_id;
 
 -- name: MemberEmailWrite :exec
-UPDATE member SET email_sealed = sqlc.narg('email_sealed')::bytea, email_details = sqlc.narg('email_details')::bytea,
-    email_index = sqlc.narg('email_index')::bytea, email_version = @email_version
-WHERE id = @id AND account_id = @account_id;
+UPDATE member SET email_sealed = u.sealed, email_details = u.details, email_index = u.index, email_version = u.version
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@versions::integer[]) AS version, unnest(@sealed::bytea[]) AS sealed, unnest(@details::bytea[]) AS details,
+    unnest(@indexes::bytea[]) AS index) u
+WHERE member.id = u.id AND member.account_id = @account_id;
 
 -- name: MemberDeactivate :execrows
 -- Lets a person in no more, and ends every session.
@@ -64,17 +76,20 @@ WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @me
 INSERT INTO credential (member_id, digest, must_change_since) VALUES (@member_id, @digest, now())
 ON CONFLICT (member_id) DO UPDATE SET digest = @digest, must_change_since = now(), changed_at = now();
 
--- name: IdempotencyInsert :execrows
--- Remembers a request. Another one with the same key waits for this transaction.
-INSERT INTO idempotency_key (account_id, key_digest, body_digest, member_id) VALUES (@account_id, @key_digest, @body_digest, @member_id)
-ON CONFLICT DO NOTHING;
+-- name: IdempotencyInsert :many
+-- Remembers requests, and returns the keys of those that nobody made before. Another one with
+-- the same key waits for this transaction.
+INSERT INTO idempotency_key (account_id, key_digest, body_digest, member_id, kept_until)
+SELECT @account_id, n.key_digest, n.body_digest, n.member_id, now() + make_interval(days => @days::integer)
+FROM (SELECT unnest(@key_digests::bytea[]) AS key_digest, unnest(@body_digests::bytea[]) AS body_digest, unnest(@member_ids::uuid[]) AS member_id) n
+ON CONFLICT DO NOTHING RETURNING key_digest;
 
--- name: IdempotencyRead :one
-SELECT body_digest, member_id FROM idempotency_key WHERE account_id = @account_id AND key_digest = @key_digest;
+-- name: IdempotencyRead :many
+SELECT key_digest, body_digest, member_id FROM idempotency_key WHERE account_id = @account_id AND key_digest = ANY(@key_digests::bytea[]);
 
 -- name: IdempotencySweep :exec
 DELETE FROM idempotency_key WHERE (account_id, key_digest) IN (
-    SELECT k.account_id, k.key_digest FROM idempotency_key k WHERE k.made_at < now() - interval '1 day' LIMIT 1000);
+    SELECT k.account_id, k.key_digest FROM idempotency_key k WHERE k.kept_until < now() LIMIT 20000);
 
 -- name: AssignmentInsert :execrows
 INSERT INTO client_assignment (client_id, staff_id, account_id) VALUES (@client_id, @staff_id, @account_id) ON CONFLICT DO NOTHING;

@@ -127,56 +127,87 @@ func (q *Queries) CredentialWrite(ctx context.Context, arg CredentialWriteParams
 	return err
 }
 
-const idempotencyInsert = `-- name: IdempotencyInsert :execrows
-INSERT INTO idempotency_key (account_id, key_digest, body_digest, member_id) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING
+const idempotencyInsert = `-- name: IdempotencyInsert :many
+INSERT INTO idempotency_key (account_id, key_digest, body_digest, member_id, kept_until)
+SELECT $1, n.key_digest, n.body_digest, n.member_id, now() + make_interval(days => $2::integer)
+FROM (SELECT unnest($3::bytea[]) AS key_digest, unnest($4::bytea[]) AS body_digest, unnest($5::uuid[]) AS member_id) n
+ON CONFLICT DO NOTHING RETURNING key_digest
 `
 
 type IdempotencyInsertParams struct {
+	AccountID   [16]byte
+	Days        int32
+	KeyDigests  [][]byte
+	BodyDigests [][]byte
+	MemberIds   [][16]byte
+}
+
+// Remembers requests, and returns the keys of those that nobody made before. Another one with
+// the same key waits for this transaction.
+func (q *Queries) IdempotencyInsert(ctx context.Context, arg IdempotencyInsertParams) ([][]byte, error) {
+	rows, err := q.db.Query(ctx, idempotencyInsert,
+		arg.AccountID,
+		arg.Days,
+		arg.KeyDigests,
+		arg.BodyDigests,
+		arg.MemberIds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][]byte
+	for rows.Next() {
+		var key_digest []byte
+		if err := rows.Scan(&key_digest); err != nil {
+			return nil, err
+		}
+		items = append(items, key_digest)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const idempotencyRead = `-- name: IdempotencyRead :many
+SELECT key_digest, body_digest, member_id FROM idempotency_key WHERE account_id = $1 AND key_digest = ANY($2::bytea[])
+`
+
+type IdempotencyReadParams struct {
 	AccountID  [16]byte
+	KeyDigests [][]byte
+}
+
+type IdempotencyReadRow struct {
 	KeyDigest  []byte
 	BodyDigest []byte
 	MemberID   [16]byte
 }
 
-// Remembers a request. Another one with the same key waits for this transaction.
-func (q *Queries) IdempotencyInsert(ctx context.Context, arg IdempotencyInsertParams) (int64, error) {
-	result, err := q.db.Exec(ctx, idempotencyInsert,
-		arg.AccountID,
-		arg.KeyDigest,
-		arg.BodyDigest,
-		arg.MemberID,
-	)
+func (q *Queries) IdempotencyRead(ctx context.Context, arg IdempotencyReadParams) ([]IdempotencyReadRow, error) {
+	rows, err := q.db.Query(ctx, idempotencyRead, arg.AccountID, arg.KeyDigests)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
-}
-
-const idempotencyRead = `-- name: IdempotencyRead :one
-SELECT body_digest, member_id FROM idempotency_key WHERE account_id = $1 AND key_digest = $2
-`
-
-type IdempotencyReadParams struct {
-	AccountID [16]byte
-	KeyDigest []byte
-}
-
-type IdempotencyReadRow struct {
-	BodyDigest []byte
-	MemberID   [16]byte
-}
-
-func (q *Queries) IdempotencyRead(ctx context.Context, arg IdempotencyReadParams) (IdempotencyReadRow, error) {
-	row := q.db.QueryRow(ctx, idempotencyRead, arg.AccountID, arg.KeyDigest)
-	var i IdempotencyReadRow
-	err := row.Scan(&i.BodyDigest, &i.MemberID)
-	return i, err
+	defer rows.Close()
+	var items []IdempotencyReadRow
+	for rows.Next() {
+		var i IdempotencyReadRow
+		if err := rows.Scan(&i.KeyDigest, &i.BodyDigest, &i.MemberID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const idempotencySweep = `-- name: IdempotencySweep :exec
 DELETE FROM idempotency_key WHERE (account_id, key_digest) IN (
-    SELECT k.account_id, k.key_digest FROM idempotency_key k WHERE k.made_at < now() - interval '1 day' LIMIT 1000)
+    SELECT k.account_id, k.key_digest FROM idempotency_key k WHERE k.kept_until < now() LIMIT 20000)
 `
 
 func (q *Queries) IdempotencySweep(ctx context.Context) error {
@@ -205,28 +236,29 @@ func (q *Queries) MemberDeactivate(ctx context.Context, arg MemberDeactivatePara
 }
 
 const memberEmailWrite = `-- name: MemberEmailWrite :exec
-UPDATE member SET email_sealed = $1::bytea, email_details = $2::bytea,
-    email_index = $3::bytea, email_version = $4
-WHERE id = $5 AND account_id = $6
+UPDATE member SET email_sealed = u.sealed, email_details = u.details, email_index = u.index, email_version = u.version
+FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS version, unnest($4::bytea[]) AS sealed, unnest($5::bytea[]) AS details,
+    unnest($6::bytea[]) AS index) u
+WHERE member.id = u.id AND member.account_id = $1
 `
 
 type MemberEmailWriteParams struct {
-	EmailSealed  []byte
-	EmailDetails []byte
-	EmailIndex   []byte
-	EmailVersion int32
-	ID           [16]byte
-	AccountID    [16]byte
+	AccountID [16]byte
+	Ids       [][16]byte
+	Versions  []int32
+	Sealed    [][]byte
+	Details   [][]byte
+	Indexes   [][]byte
 }
 
 func (q *Queries) MemberEmailWrite(ctx context.Context, arg MemberEmailWriteParams) error {
 	_, err := q.db.Exec(ctx, memberEmailWrite,
-		arg.EmailSealed,
-		arg.EmailDetails,
-		arg.EmailIndex,
-		arg.EmailVersion,
-		arg.ID,
 		arg.AccountID,
+		arg.Ids,
+		arg.Versions,
+		arg.Sealed,
+		arg.Details,
+		arg.Indexes,
 	)
 	return err
 }
@@ -234,44 +266,48 @@ func (q *Queries) MemberEmailWrite(ctx context.Context, arg MemberEmailWritePara
 const memberInsert = `-- name: MemberInsert :exec
 INSERT INTO member (id, account_id, role, user_id, public_key, phone_sealed, phone_details, phone_version, phone_country, phone_last_two, phone_index,
     email_sealed, email_details, email_version, email_index, language)
-VALUES ($1, $2, $3, $4::text, $5, $6::bytea, $7::bytea,
-    1, $8::text, $9::text, $10::bytea,
-    $11::bytea, $12::bytea, 1, $13::bytea, $14::text)
+SELECT n.id, $1, n.role, nullif(n.user_id, ''), n.public_key, n.phone_sealed, n.phone_details, 1, nullif(n.phone_country, ''), nullif(n.phone_last_two, ''), n.phone_index,
+    n.email_sealed, n.email_details, 1, n.email_index, nullif(n.language, '')
+FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::text[]) AS role, unnest($4::text[]) AS user_id, unnest($5::bytea[]) AS public_key,
+    unnest($6::bytea[]) AS phone_sealed, unnest($7::bytea[]) AS phone_details, unnest($8::text[]) AS phone_country,
+    unnest($9::text[]) AS phone_last_two, unnest($10::bytea[]) AS phone_index, unnest($11::bytea[]) AS email_sealed,
+    unnest($12::bytea[]) AS email_details, unnest($13::bytea[]) AS email_index, unnest($14::text[]) AS language) n
 `
 
 type MemberInsertParams struct {
-	ID           [16]byte
-	AccountID    [16]byte
-	Role         string
-	UserID       *string
-	PublicKey    []byte
-	PhoneSealed  []byte
-	PhoneDetails []byte
-	PhoneCountry *string
-	PhoneLastTwo *string
-	PhoneIndex   []byte
-	EmailSealed  []byte
-	EmailDetails []byte
-	EmailIndex   []byte
-	Language     *string
+	AccountID      [16]byte
+	Ids            [][16]byte
+	Roles          []string
+	UserIds        []string
+	PublicKeys     [][]byte
+	PhonesSealed   [][]byte
+	PhonesDetails  [][]byte
+	PhoneCountries []string
+	PhonesLastTwo  []string
+	PhoneIndexes   [][]byte
+	EmailsSealed   [][]byte
+	EmailsDetails  [][]byte
+	EmailIndexes   [][]byte
+	Languages      []string
 }
 
+// Makes people. An empty text is none.
 func (q *Queries) MemberInsert(ctx context.Context, arg MemberInsertParams) error {
 	_, err := q.db.Exec(ctx, memberInsert,
-		arg.ID,
 		arg.AccountID,
-		arg.Role,
-		arg.UserID,
-		arg.PublicKey,
-		arg.PhoneSealed,
-		arg.PhoneDetails,
-		arg.PhoneCountry,
-		arg.PhoneLastTwo,
-		arg.PhoneIndex,
-		arg.EmailSealed,
-		arg.EmailDetails,
-		arg.EmailIndex,
-		arg.Language,
+		arg.Ids,
+		arg.Roles,
+		arg.UserIds,
+		arg.PublicKeys,
+		arg.PhonesSealed,
+		arg.PhonesDetails,
+		arg.PhoneCountries,
+		arg.PhonesLastTwo,
+		arg.PhoneIndexes,
+		arg.EmailsSealed,
+		arg.EmailsDetails,
+		arg.EmailIndexes,
+		arg.Languages,
 	)
 	return err
 }
@@ -288,37 +324,38 @@ func (q *Queries) MemberLock(ctx context.Context, id [16]byte) error {
 }
 
 const memberPhoneWrite = `-- name: MemberPhoneWrite :exec
-UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
-    phone_country = $3::text, phone_last_two = $4::text,
-    phone_index = $5::bytea, phone_version = $6,
-    phone_changed_at = CASE WHEN $7::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
-WHERE id = $8 AND account_id = $9
+UPDATE member SET phone_sealed = u.sealed, phone_details = u.details, phone_country = nullif(u.country, ''), phone_last_two = nullif(u.last_two, ''),
+    phone_index = u.index, phone_version = u.version,
+    phone_changed_at = CASE WHEN u.id <> $1::uuid AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END
+FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::integer[]) AS version, unnest($5::bytea[]) AS sealed, unnest($6::bytea[]) AS details,
+    unnest($7::text[]) AS country, unnest($8::text[]) AS last_two, unnest($9::bytea[]) AS index) u
+WHERE member.id = u.id AND member.account_id = $2
 `
 
 type MemberPhoneWriteParams struct {
-	PhoneSealed  []byte
-	PhoneDetails []byte
-	PhoneCountry *string
-	PhoneLastTwo *string
-	PhoneIndex   []byte
-	PhoneVersion int32
-	ByOther      bool
-	ID           [16]byte
-	AccountID    [16]byte
+	ActorID   [16]byte
+	AccountID [16]byte
+	Ids       [][16]byte
+	Versions  []int32
+	Sealed    [][]byte
+	Details   [][]byte
+	Countries []string
+	LastTwos  []string
+	Indexes   [][]byte
 }
 
 // A first number is not a change by somebody else; one after a removal is.
 func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWriteParams) error {
 	_, err := q.db.Exec(ctx, memberPhoneWrite,
-		arg.PhoneSealed,
-		arg.PhoneDetails,
-		arg.PhoneCountry,
-		arg.PhoneLastTwo,
-		arg.PhoneIndex,
-		arg.PhoneVersion,
-		arg.ByOther,
-		arg.ID,
+		arg.ActorID,
 		arg.AccountID,
+		arg.Ids,
+		arg.Versions,
+		arg.Sealed,
+		arg.Details,
+		arg.Countries,
+		arg.LastTwos,
+		arg.Indexes,
 	)
 	return err
 }
@@ -360,33 +397,45 @@ func (q *Queries) MemberUnlock(ctx context.Context, arg MemberUnlockParams) erro
 }
 
 const memberUpdate = `-- name: MemberUpdate :execrows
-UPDATE member SET role = $1, user_id = $2::text, language = $3::text, updated_at = now(), version = version + 1
-WHERE id = $4 AND account_id = $5 AND version = $6
+UPDATE member SET role = u.role, user_id = nullif(u.user_id, ''), language = nullif(u.language, ''), updated_at = now(), version = member.version + 1
+FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS version, unnest($4::text[]) AS role, unnest($5::text[]) AS user_id,
+    unnest($6::text[]) AS language) u
+WHERE member.id = u.id AND member.account_id = $1 AND member.version = u.version
 `
 
 type MemberUpdateParams struct {
-	Role      string
-	UserID    *string
-	Language  *string
-	ID        [16]byte
 	AccountID [16]byte
-	Version   int32
+	Ids       [][16]byte
+	Versions  []int32
+	Roles     []string
+	UserIds   []string
+	Languages []string
 }
 
-// Writes all that is not sealed, unless another change came first.
+// Writes all that is not sealed of those of whom no other change came first. An empty text is none.
 func (q *Queries) MemberUpdate(ctx context.Context, arg MemberUpdateParams) (int64, error) {
 	result, err := q.db.Exec(ctx, memberUpdate,
-		arg.Role,
-		arg.UserID,
-		arg.Language,
-		arg.ID,
 		arg.AccountID,
-		arg.Version,
+		arg.Ids,
+		arg.Versions,
+		arg.Roles,
+		arg.UserIds,
+		arg.Languages,
 	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const membersLock = `-- name: MembersLock :exec
+SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || q.id::text, 0)) FROM (SELECT unnest($1::uuid[]) AS id) q
+`
+
+// MemberLock of many, who are to be sorted: two who lock the same never wait for each other.
+func (q *Queries) MembersLock(ctx context.Context, ids [][16]byte) error {
+	_, err := q.db.Exec(ctx, membersLock, ids)
+	return err
 }
 
 const ownersLock = `-- name: OwnersLock :exec
@@ -400,17 +449,17 @@ func (q *Queries) OwnersLock(ctx context.Context, accountID [16]byte) error {
 }
 
 const ownersOther = `-- name: OwnersOther :one
-SELECT count(*) FROM member WHERE account_id = $1 AND role = 'owner' AND deactivated_at IS NULL AND id <> $2
+SELECT count(*) FROM member WHERE account_id = $1 AND role = 'owner' AND deactivated_at IS NULL AND id <> ALL ($2::uuid[])
 `
 
 type OwnersOtherParams struct {
 	AccountID [16]byte
-	ID        [16]byte
+	Ids       [][16]byte
 }
 
-// How many active owners there are besides one.
+// How many active owners there are besides some.
 func (q *Queries) OwnersOther(ctx context.Context, arg OwnersOtherParams) (int64, error) {
-	row := q.db.QueryRow(ctx, ownersOther, arg.AccountID, arg.ID)
+	row := q.db.QueryRow(ctx, ownersOther, arg.AccountID, arg.Ids)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

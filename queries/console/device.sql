@@ -11,14 +11,18 @@ LEFT JOIN challenge c ON c.id = d.challenge_id
 WHERE d.member_id = @member_id AND d.account_id = @account_id AND d.revoked_at IS NULL ORDER BY d.registered_at DESC, d.id LIMIT 200;
 
 -- name: DeviceRevoke :many
--- Ends one of a person's registrations, or all where none is named, and every session that
+-- Ends one registration of some people, or all where none is named, and every session that
 -- stands on them. It returns those that ended.
 WITH revoked AS (
     UPDATE device SET revoked_at = now(), revoke_reason = @reason::text
-    WHERE device.member_id = @member_id AND device.account_id = @account_id AND device.revoked_at IS NULL
+    WHERE device.member_id = ANY(@member_ids::uuid[]) AND device.account_id = @account_id AND device.revoked_at IS NULL
         AND (sqlc.narg('id')::uuid IS NULL OR device.id = sqlc.narg('id')::uuid)
-    RETURNING device.id
+    RETURNING device.id, device.member_id
 ), ended AS (
     UPDATE session SET ended_at = now() FROM revoked WHERE session.device_id = revoked.id AND session.ended_at IS NULL
 )
-SELECT id FROM revoked ORDER BY id;
+SELECT id, member_id FROM revoked ORDER BY id;
+
+-- name: DeviceCount :one
+-- How many live registrations some people have.
+SELECT count(*) FROM device WHERE member_id = ANY(@member_ids::uuid[]) AND account_id = @account_id AND revoked_at IS NULL;

@@ -10,6 +10,23 @@ import (
 	"time"
 )
 
+const deviceCount = `-- name: DeviceCount :one
+SELECT count(*) FROM device WHERE member_id = ANY($1::uuid[]) AND account_id = $2 AND revoked_at IS NULL
+`
+
+type DeviceCountParams struct {
+	MemberIds [][16]byte
+	AccountID [16]byte
+}
+
+// How many live registrations some people have.
+func (q *Queries) DeviceCount(ctx context.Context, arg DeviceCountParams) (int64, error) {
+	row := q.db.QueryRow(ctx, deviceCount, arg.MemberIds, arg.AccountID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deviceList = `-- name: DeviceList :many
 SELECT d.id, d.software_id, coalesce(s.name, '')::text AS software_name, coalesce(s.kind, '')::text AS software_kind, d.kind, d.name,
     d.registered_facets, d.seen_facets, d.registered_at, d.seen_at,
@@ -77,28 +94,33 @@ func (q *Queries) DeviceList(ctx context.Context, arg DeviceListParams) ([]Devic
 const deviceRevoke = `-- name: DeviceRevoke :many
 WITH revoked AS (
     UPDATE device SET revoked_at = now(), revoke_reason = $1::text
-    WHERE device.member_id = $2 AND device.account_id = $3 AND device.revoked_at IS NULL
+    WHERE device.member_id = ANY($2::uuid[]) AND device.account_id = $3 AND device.revoked_at IS NULL
         AND ($4::uuid IS NULL OR device.id = $4::uuid)
-    RETURNING device.id
+    RETURNING device.id, device.member_id
 ), ended AS (
     UPDATE session SET ended_at = now() FROM revoked WHERE session.device_id = revoked.id AND session.ended_at IS NULL
 )
-SELECT id FROM revoked ORDER BY id
+SELECT id, member_id FROM revoked ORDER BY id
 `
 
 type DeviceRevokeParams struct {
 	Reason    string
-	MemberID  [16]byte
+	MemberIds [][16]byte
 	AccountID [16]byte
 	ID        *[16]byte
 }
 
-// Ends one of a person's registrations, or all where none is named, and every session that
+type DeviceRevokeRow struct {
+	ID       [16]byte
+	MemberID [16]byte
+}
+
+// Ends one registration of some people, or all where none is named, and every session that
 // stands on them. It returns those that ended.
-func (q *Queries) DeviceRevoke(ctx context.Context, arg DeviceRevokeParams) ([][16]byte, error) {
+func (q *Queries) DeviceRevoke(ctx context.Context, arg DeviceRevokeParams) ([]DeviceRevokeRow, error) {
 	rows, err := q.db.Query(ctx, deviceRevoke,
 		arg.Reason,
-		arg.MemberID,
+		arg.MemberIds,
 		arg.AccountID,
 		arg.ID,
 	)
@@ -106,13 +128,13 @@ func (q *Queries) DeviceRevoke(ctx context.Context, arg DeviceRevokeParams) ([][
 		return nil, err
 	}
 	defer rows.Close()
-	var items [][16]byte
+	var items []DeviceRevokeRow
 	for rows.Next() {
-		var id [16]byte
-		if err := rows.Scan(&id); err != nil {
+		var i DeviceRevokeRow
+		if err := rows.Scan(&i.ID, &i.MemberID); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

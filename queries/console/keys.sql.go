@@ -10,16 +10,17 @@ import (
 )
 
 const memberKeyInsert = `-- name: MemberKeyInsert :exec
-INSERT INTO member_key (member_id, public_key, wrapped) VALUES ($1, $2, $3)
+INSERT INTO member_key (member_id, public_key, wrapped)
+SELECT unnest($1::uuid[]), unnest($2::bytea[]), unnest($3::bytea[])
 `
 
 type MemberKeyInsertParams struct {
-	MemberID  [16]byte
-	PublicKey []byte
-	Wrapped   []byte
+	MemberIds  [][16]byte
+	PublicKeys [][]byte
+	Wrapped    [][]byte
 }
 
 func (q *Queries) MemberKeyInsert(ctx context.Context, arg MemberKeyInsertParams) error {
-	_, err := q.db.Exec(ctx, memberKeyInsert, arg.MemberID, arg.PublicKey, arg.Wrapped)
+	_, err := q.db.Exec(ctx, memberKeyInsert, arg.MemberIds, arg.PublicKeys, arg.Wrapped)
 	return err
 }

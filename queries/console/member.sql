@@ -39,8 +39,8 @@ SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_
 FROM member m WHERE m.id = ANY(@ids::uuid[]) AND m.account_id = @account_id
 ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id;
 
--- name: MemberRead :one
--- A person of an account, with all that is not sealed.
+-- name: MemberRead :many
+-- People of an account, with all that is not sealed.
 SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.phone_country, m.phone_last_two, m.phone_index,
     m.email_version, m.email_index, m.language, m.locked_at, m.created_at, m.updated_at, m.deactivated_at, m.version,
     (c.member_id IS NOT NULL)::boolean AS has_password, (c.must_change_since IS NOT NULL)::boolean AS must_change,
@@ -51,4 +51,9 @@ SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.p
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id
 LEFT JOIN member_try t ON t.member_id = m.id
-WHERE m.id = @id AND m.account_id = @account_id;
+WHERE m.id = ANY(@ids::uuid[]) AND m.account_id = @account_id;
+
+-- name: UserIDMatch :many
+-- User IDs as they are compared, each with who has it, in whichever account.
+SELECT q.line::integer AS line, lower(q.user_id)::text AS name, m.id, m.account_id
+FROM (SELECT unnest(@lines::integer[]) AS line, unnest(@user_ids::text[]) AS user_id) q LEFT JOIN member m ON lower(m.user_id) = lower(q.user_id);

@@ -211,7 +211,7 @@ func (q *Queries) MemberListed(ctx context.Context, arg MemberListedParams) ([]M
 	return items, nil
 }
 
-const memberRead = `-- name: MemberRead :one
+const memberRead = `-- name: MemberRead :many
 SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.phone_country, m.phone_last_two, m.phone_index,
     m.email_version, m.email_index, m.language, m.locked_at, m.created_at, m.updated_at, m.deactivated_at, m.version,
     (c.member_id IS NOT NULL)::boolean AS has_password, (c.must_change_since IS NOT NULL)::boolean AS must_change,
@@ -222,12 +222,12 @@ SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.p
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id
 LEFT JOIN member_try t ON t.member_id = m.id
-WHERE m.id = $2 AND m.account_id = $3
+WHERE m.id = ANY($2::uuid[]) AND m.account_id = $3
 `
 
 type MemberReadParams struct {
 	ActorID   [16]byte
-	ID        [16]byte
+	Ids       [][16]byte
 	AccountID [16]byte
 }
 
@@ -260,37 +260,93 @@ type MemberReadRow struct {
 	Assigned       bool
 }
 
-// A person of an account, with all that is not sealed.
-func (q *Queries) MemberRead(ctx context.Context, arg MemberReadParams) (MemberReadRow, error) {
-	row := q.db.QueryRow(ctx, memberRead, arg.ActorID, arg.ID, arg.AccountID)
-	var i MemberReadRow
-	err := row.Scan(
-		&i.ID,
-		&i.AccountID,
-		&i.Role,
-		&i.UserID,
-		&i.PublicKey,
-		&i.PhoneVersion,
-		&i.PhoneCountry,
-		&i.PhoneLastTwo,
-		&i.PhoneIndex,
-		&i.EmailVersion,
-		&i.EmailIndex,
-		&i.Language,
-		&i.LockedAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.DeactivatedAt,
-		&i.Version,
-		&i.HasPassword,
-		&i.MustChange,
-		&i.AccountKind,
-		&i.AccountCountry,
-		&i.Countries,
-		&i.TwoFactor,
-		&i.Demographics,
-		&i.CodesLocked,
-		&i.Assigned,
-	)
-	return i, err
+// People of an account, with all that is not sealed.
+func (q *Queries) MemberRead(ctx context.Context, arg MemberReadParams) ([]MemberReadRow, error) {
+	rows, err := q.db.Query(ctx, memberRead, arg.ActorID, arg.Ids, arg.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MemberReadRow
+	for rows.Next() {
+		var i MemberReadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AccountID,
+			&i.Role,
+			&i.UserID,
+			&i.PublicKey,
+			&i.PhoneVersion,
+			&i.PhoneCountry,
+			&i.PhoneLastTwo,
+			&i.PhoneIndex,
+			&i.EmailVersion,
+			&i.EmailIndex,
+			&i.Language,
+			&i.LockedAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.DeactivatedAt,
+			&i.Version,
+			&i.HasPassword,
+			&i.MustChange,
+			&i.AccountKind,
+			&i.AccountCountry,
+			&i.Countries,
+			&i.TwoFactor,
+			&i.Demographics,
+			&i.CodesLocked,
+			&i.Assigned,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const userIDMatch = `-- name: UserIDMatch :many
+SELECT q.line::integer AS line, lower(q.user_id)::text AS name, m.id, m.account_id
+FROM (SELECT unnest($1::integer[]) AS line, unnest($2::text[]) AS user_id) q LEFT JOIN member m ON lower(m.user_id) = lower(q.user_id)
+`
+
+type UserIDMatchParams struct {
+	Lines   []int32
+	UserIds []string
+}
+
+type UserIDMatchRow struct {
+	Line      int32
+	Name      string
+	ID        *[16]byte
+	AccountID *[16]byte
+}
+
+// User IDs as they are compared, each with who has it, in whichever account.
+func (q *Queries) UserIDMatch(ctx context.Context, arg UserIDMatchParams) ([]UserIDMatchRow, error) {
+	rows, err := q.db.Query(ctx, userIDMatch, arg.Lines, arg.UserIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UserIDMatchRow
+	for rows.Next() {
+		var i UserIDMatchRow
+		if err := rows.Scan(
+			&i.Line,
+			&i.Name,
+			&i.ID,
+			&i.AccountID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

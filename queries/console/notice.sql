@@ -1,3 +1,3 @@
 -- name: NoticeTell :exec
--- Writes notices of a change to a person, before it is made.
-SELECT notice_tell(@member_id::uuid, @kind::text, @ids::uuid[], @channels::text[], @formers::boolean[]);
+-- Writes notices of changes to people, before they are made.
+SELECT notice_tell(@member_ids::uuid[], @kinds::text[], @ids::uuid[], @channels::text[], @formers::boolean[]);

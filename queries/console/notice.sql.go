@@ -10,22 +10,22 @@ import (
 )
 
 const noticeTell = `-- name: NoticeTell :exec
-SELECT notice_tell($1::uuid, $2::text, $3::uuid[], $4::text[], $5::boolean[])
+SELECT notice_tell($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::boolean[])
 `
 
 type NoticeTellParams struct {
-	MemberID [16]byte
-	Kind     string
-	Ids      [][16]byte
-	Channels []string
-	Formers  []bool
+	MemberIds [][16]byte
+	Kinds     []string
+	Ids       [][16]byte
+	Channels  []string
+	Formers   []bool
 }
 
-// Writes notices of a change to a person, before it is made.
+// Writes notices of changes to people, before they are made.
 func (q *Queries) NoticeTell(ctx context.Context, arg NoticeTellParams) error {
 	_, err := q.db.Exec(ctx, noticeTell,
-		arg.MemberID,
-		arg.Kind,
+		arg.MemberIds,
+		arg.Kinds,
 		arg.Ids,
 		arg.Channels,
 		arg.Formers,

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	queries "latchkey.dev/queries/console"
@@ -19,6 +18,7 @@ import (
 	"latchkey.dev/services/email"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/password"
+	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/phone"
@@ -75,7 +75,14 @@ func (c *Console) CreateMember(ctx context.Context, by access.Actor, n NewMember
 	if err != nil {
 		return Created{}, err
 	}
-	return c.insertMember(ctx, by, n, number, mail, request)
+	who := &newcomer{NewMember: n, number: number, mail: mail, once: request}
+	if n.Role == device.Client || n.UserID != "" {
+		who.password = password.Generate()
+		if who.digest, err = c.passwords.Hash(ctx, who.password); err != nil {
+			return Created{}, err
+		}
+	}
+	return c.insertMember(ctx, by, who)
 }
 
 // check judges all fields at once.
@@ -95,49 +102,68 @@ func (n NewMember) check(r rules) (phone.Number, email.Address, error) {
 	return number, mail, f.problem()
 }
 
-// insertMember makes a person with a key pair of the own. The wrapped private key goes to
-// the key database first: a key without a member harms nobody.
-func (c *Console) insertMember(ctx context.Context, by access.Actor, n NewMember, number phone.Number, mail email.Address, request once) (Created, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Created{}, fmt.Errorf("making a member: %w", err)
+// newcomer is a person who was judged, with what shall be kept of them.
+type newcomer struct {
+	NewMember
+	number   phone.Number
+	mail     email.Address
+	password secret.String // none where empty, and then digest is too
+	digest   string
+	once     once
+
+	id      uuid.UUID
+	own     seal.PublicKey
+	wrapped []byte // the private half
+	phone   seal.SealedNumber
+	email   seal.SealedEmail
+}
+
+// seal gives a newcomer an id and a key pair of the own, and closes number and address.
+func (c *Console) seal(n *newcomer) (err error) {
+	if n.id, err = uuid.NewV7(); err != nil {
+		return fmt.Errorf("making a member: %w", err)
 	}
-	request.member = id
-	own, wrapped, err1 := c.o.People.NewKey(id)
-	s, err2 := c.o.People.Number(number, id, 1, own)
-	e, err3 := c.o.People.Email(mail, id, 1, own)
+	var err1, err2, err3 error
+	n.own, n.wrapped, err1 = c.o.People.NewKey(n.id)
+	n.phone, err2 = c.o.People.Number(n.number, n.id, 1, n.own)
+	n.email, err3 = c.o.People.Email(n.mail, n.id, 1, n.own)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return Created{}, fmt.Errorf("sealing a member's details: %w", err)
+		return fmt.Errorf("sealing a member's details: %w", err)
 	}
-	made := Created{ID: id, UserID: n.UserID}
-	var digest string
-	if n.Role == device.Client || n.UserID != "" {
-		made.Password = password.Generate()
-		if digest, err = c.passwords.Hash(ctx, made.Password); err != nil {
-			return Created{}, err
-		}
+	return nil
+}
+
+// keepKeys keeps the wrapped private keys of newcomers, before they are made: a key without a
+// member harms nobody.
+func (c *Console) keepKeys(ctx context.Context, all []*newcomer) error {
+	var p queries.MemberKeyInsertParams
+	for _, n := range all {
+		p.MemberIds, p.PublicKeys, p.Wrapped = append(p.MemberIds, n.id), append(p.PublicKeys, n.own.Bytes()), append(p.Wrapped, n.wrapped)
 	}
-	if err := queries.New(c.o.KeysPool).MemberKeyInsert(ctx, queries.MemberKeyInsertParams{MemberID: id, PublicKey: own.Bytes(), Wrapped: wrapped}); err != nil {
-		return Created{}, fmt.Errorf("keeping a member's key: %w", err)
+	if err := queries.New(c.o.KeysPool).MemberKeyInsert(ctx, p); err != nil {
+		return fmt.Errorf("keeping members' keys: %w", err)
 	}
-	row := queries.MemberInsertParams{ID: id, AccountID: by.Account, Role: string(n.Role), PublicKey: own.Bytes(), Language: maybe(n.Language),
-		PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index,
-		EmailSealed: e.Sealed, EmailDetails: e.Details, EmailIndex: e.Index}
-	told := []event.Data{event.MemberCreated{Member: id, Role: string(n.Role), HasNumber: !number.IsZero(), Country: number.Country(), By: by.By()}}
-	var earlier uuid.UUID
+	return nil
+}
+
+// insertMember makes a person. A client's user ID is made up until it is nobody's.
+func (c *Console) insertMember(ctx context.Context, by access.Actor, n *newcomer) (Created, error) {
+	if err := c.seal(n); err != nil {
+		return Created{}, err
+	}
+	if err := c.keepKeys(ctx, []*newcomer{n}); err != nil {
+		return Created{}, err
+	}
+	var fresh bool
+	var err error
 	for try := 0; ; try++ {
 		if n.Role == device.Client {
-			made.UserID = password.Groups(2, 4)
+			n.UserID = makeUserID()
 		}
-		row.UserID = maybe(made.UserID)
 		err = c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) {
-			if earlier, err = remember(ctx, db, by, request); err != nil || earlier != uuid.Nil {
-				return nil, err
-			}
-			if err := db.MemberInsert(ctx, row); err != nil || digest == "" {
-				return told, err
-			}
-			return told, db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest})
+			made, told, err := insertMembers(ctx, db, by, []*newcomer{n}, onceDays)
+			fresh = len(made) > 0
+			return told, err
 		})
 		if n.Role != device.Client || try == 3 || !userIDTaken(err) {
 			break
@@ -148,10 +174,45 @@ func (c *Console) insertMember(ctx context.Context, by access.Actor, n NewMember
 		return Created{}, takenProblem()
 	case err != nil:
 		return Created{}, fmt.Errorf("making a member: %w", err)
-	case earlier != uuid.Nil:
-		return c.again(ctx, by, earlier, nil)
+	case !fresh:
+		earlier, err := repeated(ctx, c.q, by, n.once)
+		return c.again(ctx, by, earlier, err)
 	}
-	return made, nil
+	return Created{ID: n.id, UserID: n.UserID, Password: n.password}, nil
+}
+
+// makeUserID makes a client's user ID.
+func makeUserID() string { return password.Groups(2, 4) }
+
+// insertMembers makes people whose keys are kept, but those whom an earlier request made. It
+// returns those whom it made, with what is told of them.
+func insertMembers(ctx context.Context, db *queries.Queries, by access.Actor, all []*newcomer, days int32) ([]*newcomer, []event.Data, error) {
+	all, err := remember(ctx, db, by, all, days)
+	if err != nil || len(all) == 0 {
+		return nil, nil, err
+	}
+	p := queries.MemberInsertParams{AccountID: by.Account}
+	told := make([]event.Data, len(all))
+	for i, n := range all {
+		p.Ids, p.Roles, p.UserIds, p.PublicKeys = append(p.Ids, n.id), append(p.Roles, string(n.Role)), append(p.UserIds, n.UserID), append(p.PublicKeys, n.own.Bytes())
+		p.PhonesSealed, p.PhonesDetails, p.PhoneIndexes = append(p.PhonesSealed, n.phone.Sealed), append(p.PhonesDetails, n.phone.Details), append(p.PhoneIndexes, n.phone.Index)
+		p.PhoneCountries, p.PhonesLastTwo = append(p.PhoneCountries, text(n.phone.Country)), append(p.PhonesLastTwo, text(n.phone.LastTwo))
+		p.EmailsSealed, p.EmailsDetails, p.EmailIndexes = append(p.EmailsSealed, n.email.Sealed), append(p.EmailsDetails, n.email.Details), append(p.EmailIndexes, n.email.Index)
+		p.Languages = append(p.Languages, n.Language)
+		told[i] = event.MemberCreated{Member: n.id, Role: string(n.Role), HasNumber: !n.number.IsZero(), Country: n.number.Country(), By: by.By()}
+	}
+	if err := db.MemberInsert(ctx, p); err != nil {
+		return nil, nil, err
+	}
+	for _, n := range all {
+		if n.digest == "" {
+			continue
+		}
+		if err := db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: n.id, Digest: n.digest}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, told, nil
 }
 
 func userIDTaken(err error) bool {
@@ -166,10 +227,10 @@ func takenProblem() error {
 }
 
 // once is a request that is to be done once, by keyed digests; the zero one is any request.
-type once struct {
-	key, body []byte
-	member    uuid.UUID
-}
+type once struct{ key, body []byte }
+
+// onceDays is for how many days a request is remembered.
+const onceDays = 1
 
 func (c *Console) onceOf(by access.Actor, n NewMember, key string) (once, error) {
 	if key == "" {
@@ -179,19 +240,29 @@ func (c *Console) onceOf(by access.Actor, n NewMember, key string) (once, error)
 	if err != nil {
 		return once{}, fmt.Errorf("reading a request: %w", err)
 	}
-	return once{key: c.o.People.Index("idempotency-key", by.By()+"\x00"+key), body: c.o.People.Index("idempotency-body", string(body))}, nil
+	return once{c.o.People.Index("idempotency-key", by.By()+"\x00"+key), c.o.People.Index("idempotency-body", string(body))}, nil
 }
 
-// remember keeps a request with the person it makes, or returns whom it made before.
-func remember(ctx context.Context, db *queries.Queries, by access.Actor, o once) (uuid.UUID, error) {
-	if o.key == nil {
-		return uuid.Nil, nil
+// remember keeps requests with the people they make, and leaves out whom they made before.
+func remember(ctx context.Context, db *queries.Queries, by access.Actor, all []*newcomer, days int32) ([]*newcomer, error) {
+	p := queries.IdempotencyInsertParams{AccountID: by.Account, Days: days}
+	for _, n := range all {
+		if n.once.key != nil {
+			p.KeyDigests, p.BodyDigests, p.MemberIds = append(p.KeyDigests, n.once.key), append(p.BodyDigests, n.once.body), append(p.MemberIds, n.id)
+		}
 	}
-	rows, err := db.IdempotencyInsert(ctx, queries.IdempotencyInsertParams{AccountID: by.Account, KeyDigest: o.key, BodyDigest: o.body, MemberID: o.member})
-	if err != nil || rows == 1 {
-		return uuid.Nil, err
+	if len(p.KeyDigests) == 0 {
+		return all, nil
 	}
-	return repeated(ctx, db, by, o)
+	fresh, err := db.IdempotencyInsert(ctx, p)
+	if err != nil || len(fresh) == len(p.KeyDigests) {
+		return all, err
+	}
+	is := make(map[string]bool, len(fresh))
+	for _, key := range fresh {
+		is[string(key)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(n *newcomer) bool { return n.once.key != nil && !is[string(n.once.key)] }), nil
 }
 
 // repeated returns whom a request made before, Nil for nobody.
@@ -199,17 +270,17 @@ func repeated(ctx context.Context, db *queries.Queries, by access.Actor, o once)
 	if o.key == nil {
 		return uuid.Nil, nil
 	}
-	row, err := db.IdempotencyRead(ctx, queries.IdempotencyReadParams{AccountID: by.Account, KeyDigest: o.key})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return uuid.Nil, nil
-	}
+	rows, err := db.IdempotencyRead(ctx, queries.IdempotencyReadParams{AccountID: by.Account, KeyDigests: [][]byte{o.key}})
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("reading an idempotency key: %w", err)
 	}
-	if !bytes.Equal(row.BodyDigest, o.body) {
+	if len(rows) == 0 {
+		return uuid.Nil, nil
+	}
+	if !bytes.Equal(rows[0].BodyDigest, o.body) {
 		return uuid.Nil, errKeyReused
 	}
-	return row.MemberID, nil
+	return rows[0].MemberID, nil
 }
 
 // again returns whom an earlier request made. The password is not known any more.

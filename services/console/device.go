@@ -91,13 +91,18 @@ func revokeReason(by access.Actor, of uuid.UUID) string {
 
 // revoke ends one registration of a person, or all if one is nil, and returns an event for each.
 func revoke(ctx context.Context, db *queries.Queries, by access.Actor, m member, one *uuid.UUID, reason string) ([]event.Data, error) {
-	ended, err := db.DeviceRevoke(ctx, queries.DeviceRevokeParams{MemberID: m.ID, AccountID: m.AccountID, ID: (*[16]byte)(one), Reason: reason})
+	return revokeOf(ctx, db, by, [][16]byte{m.ID}, one, reason)
+}
+
+// revokeOf is revoke of many people.
+func revokeOf(ctx context.Context, db *queries.Queries, by access.Actor, members [][16]byte, one *uuid.UUID, reason string) ([]event.Data, error) {
+	ended, err := db.DeviceRevoke(ctx, queries.DeviceRevokeParams{MemberIds: members, AccountID: by.Account, ID: (*[16]byte)(one), Reason: reason})
 	if err != nil {
 		return nil, fmt.Errorf("revoking devices: %w", err)
 	}
 	told := make([]event.Data, len(ended))
-	for i, id := range ended {
-		told[i] = event.DeviceRevoked{Member: m.ID, Device: id, Reason: reason, By: by.By()}
+	for i, d := range ended {
+		told[i] = event.DeviceRevoked{Member: d.MemberID, Device: d.ID, Reason: reason, By: by.By()}
 	}
 	return told, nil
 }

@@ -2,12 +2,10 @@ package console
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/access"
@@ -28,14 +26,14 @@ func (m member) target() access.Target {
 // Whoever is not of the account is not found; who is, and is not the actor's to look after, is
 // forbidden.
 func (c *Console) readMember(ctx context.Context, by access.Actor, id uuid.UUID, action access.Action) (member, error) {
-	row, err := c.q.MemberRead(ctx, queries.MemberReadParams{ID: id, AccountID: by.Account, ActorID: by.ID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return member{}, web.NotFound
-	}
+	rows, err := c.q.MemberRead(ctx, queries.MemberReadParams{Ids: [][16]byte{id}, AccountID: by.Account, ActorID: by.ID})
 	if err != nil {
 		return member{}, fmt.Errorf("reading a member: %w", err)
 	}
-	m := member{row}
+	if len(rows) == 0 {
+		return member{}, web.NotFound
+	}
+	m := member{rows[0]}
 	if !by.To(action, m.target()) {
 		return member{}, errForbidden
 	}

@@ -126,7 +126,7 @@ func TestARequestSentAgainMakesNobodyElse(t *testing.T) {
 	if made, err := c.CreateMember(t.Context(), ada, n, "one"); err != nil || made.Repeated {
 		t.Errorf("another's request with the same key: %+v, %v", made, err)
 	}
-	c.exec("UPDATE idempotency_key SET made_at = now() - interval '25 hours'")
+	c.exec("UPDATE idempotency_key SET kept_until = kept_until - interval '1 day'")
 	if err := console.Sweep(c.Console, t.Context()); err != nil {
 		t.Fatal(err)
 	}

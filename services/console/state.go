@@ -21,7 +21,7 @@ var errNoUserID = web.NewProblem(http.StatusConflict, "no-user-id", "No user ID"
 // who is deactivated.
 func (c *Console) Deactivate(ctx context.Context, by access.Actor, id uuid.UUID) error {
 	return c.changeMember(ctx, by, id, access.Deactivate, func(db *queries.Queries, m member) ([]event.Data, error) {
-		if err := c.keepOwner(ctx, db, m); err != nil {
+		if err := c.keepOwner(ctx, db, by.Account, m); err != nil {
 			return nil, err
 		}
 		rows, err := db.MemberDeactivate(ctx, queries.MemberDeactivateParams{ID: id, AccountID: by.Account})

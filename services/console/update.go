@@ -42,6 +42,9 @@ type updating struct {
 	language *string
 	number   *phone.Number  // nil: stays
 	mail     *email.Address // nil: stays
+
+	phone seal.SealedNumber // of the next version
+	email seal.SealedEmail
 }
 
 // UpdateMember changes a person whose version the actor has seen; 0 stands for any. Another
@@ -61,11 +64,13 @@ func (c *Console) UpdateMember(ctx context.Context, by access.Actor, id uuid.UUI
 	if err != nil {
 		return err
 	}
-	changed := u.changed()
-	if u.number == nil && len(changed) == 0 {
+	if u.same() {
 		return nil
 	}
-	err = c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) { return c.writeUpdate(ctx, db, by, u, changed) })
+	if err := c.sealUpdate(&u); err != nil {
+		return err
+	}
+	err = c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) { return c.writeUpdates(ctx, db, by, []updating{u}) })
 	if userIDTaken(err) {
 		return takenProblem()
 	}
@@ -134,58 +139,109 @@ func (u updating) changed() (all []string) {
 	return all
 }
 
-func (c *Console) writeUpdate(ctx context.Context, db *queries.Queries, by access.Actor, u updating, changed []string) ([]event.Data, error) {
+// same reports whether nothing is changed.
+func (u updating) same() bool { return u.number == nil && len(u.changed()) == 0 }
+
+// sealUpdate closes a new number and a new address.
+func (c *Console) sealUpdate(u *updating) error {
 	own, err := seal.ParsePublicKey(u.PublicKey)
+	if err == nil && u.number != nil {
+		u.phone, err = c.o.People.Number(*u.number, u.ID, int(u.PhoneVersion)+1, own)
+	}
+	if err == nil && u.mail != nil {
+		u.email, err = c.o.People.Email(*u.mail, u.ID, int(u.EmailVersion)+1, own)
+	}
+	if err != nil {
+		return fmt.Errorf("sealing a member's details: %w", err)
+	}
+	return nil
+}
+
+// writeUpdates changes people, each of whom comes once, while no code of theirs is being
+// judged. It fails with errChanged if somebody else changed one since they were read.
+func (c *Console) writeUpdates(ctx context.Context, db *queries.Queries, by access.Actor, all []updating) ([]event.Data, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	all = slices.SortedFunc(slices.Values(all), func(a, b updating) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	ids := make([][16]byte, len(all))
+	var demoted []member
+	for i, u := range all {
+		ids[i] = u.ID
+		if u.role != device.Owner {
+			demoted = append(demoted, u.member)
+		}
+	}
+	err := db.MembersLock(ctx, ids)
+	if err == nil {
+		err = c.keepOwner(ctx, db, by.Account, demoted...)
+	}
+	if err == nil {
+		err = writeOpen(ctx, db, by, all)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if u.number != nil {
-		if err := db.MemberLock(ctx, u.ID); err != nil {
-			return nil, err
-		}
+	notices, err := tell(ctx, db, all) // before the addresses change: the former ones are told too
+	if err != nil {
+		return nil, err
 	}
-	if u.role != device.Owner {
-		if err := c.keepOwner(ctx, db, u.member); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(u.role), UserID: u.userID, Language: u.language, ID: u.ID, AccountID: u.AccountID, Version: u.Version})
-	if err == nil && rows == 0 {
-		err = errChanged
+	told, err := writeNumbers(ctx, db, by, all)
+	if err == nil {
+		err = writeEmails(ctx, db, by, all)
 	}
 	if err != nil {
 		return nil, err
 	}
-	notices, err := tell(ctx, db, u) // before the addresses change: the former ones are told too
-	if err != nil {
-		return nil, err
-	}
-	var told []event.Data
-	if u.number != nil {
-		if told, err = c.writeNumber(ctx, db, by, u, own); err != nil {
-			return nil, err
+	for _, u := range all {
+		if changed := u.changed(); len(changed) > 0 {
+			told = append(told, event.MemberUpdated{Member: u.ID, Role: string(u.role), By: by.By(), Changed: changed})
 		}
-	}
-	if u.mail != nil {
-		version := u.EmailVersion + 1
-		s, err := c.o.People.Email(*u.mail, u.ID, int(version), own)
-		if err != nil {
-			return nil, err
-		}
-		err = db.MemberEmailWrite(ctx, queries.MemberEmailWriteParams{EmailSealed: s.Sealed, EmailDetails: s.Details, EmailIndex: s.Index, EmailVersion: version, ID: u.ID, AccountID: u.AccountID})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if len(changed) > 0 {
-		told = append(told, event.MemberUpdated{Member: u.ID, Role: string(u.role), By: by.By(), Changed: changed})
 	}
 	return append(told, notices...), nil
 }
 
-// tell has a person told of a changed number or e-mail address, at the former one, the new
-// one and the other channel (NIST SP 800-63B-4 section 4.6).
-func tell(ctx context.Context, db *queries.Queries, u updating) (told []event.Data, err error) {
+// writeOpen writes what is not sealed.
+func writeOpen(ctx context.Context, db *queries.Queries, by access.Actor, all []updating) error {
+	p := queries.MemberUpdateParams{AccountID: by.Account}
+	for _, u := range all {
+		p.Ids, p.Versions, p.Roles = append(p.Ids, u.ID), append(p.Versions, u.Version), append(p.Roles, string(u.role))
+		p.UserIds, p.Languages = append(p.UserIds, text(u.userID)), append(p.Languages, text(u.language))
+	}
+	rows, err := db.MemberUpdate(ctx, p)
+	if err == nil && rows != int64(len(all)) {
+		err = errChanged
+	}
+	return err
+}
+
+// tell has people told of a changed number or e-mail address, at the former one, the new one
+// and the other channel (NIST SP 800-63B-4 section 4.6).
+func tell(ctx context.Context, db *queries.Queries, all []updating) (told []event.Data, err error) {
+	var planned []notice.Planned
+	for _, u := range all {
+		some, err := u.notices()
+		if err != nil {
+			return nil, err
+		}
+		planned = append(planned, some...)
+	}
+	if len(planned) == 0 {
+		return nil, nil
+	}
+	for _, n := range planned {
+		told = append(told, n.Requested())
+	}
+	var p queries.NoticeTellParams
+	p.MemberIds, p.Kinds, p.Ids, p.Channels, p.Formers = notice.Rows(planned)
+	if err := db.NoticeTell(ctx, p); err != nil {
+		return nil, fmt.Errorf("telling of a change: %w", err)
+	}
+	return told, nil
+}
+
+// notices plans who is told of an update.
+func (u updating) notices() (all []notice.Planned, err error) {
 	a := notice.Addresses{HadNumber: u.hasNumber(), HasNumber: u.hasNumber(), HadEmail: u.EmailIndex != nil, HasEmail: u.EmailIndex != nil}
 	if u.number != nil {
 		a.HasNumber = !u.number.IsZero()
@@ -194,51 +250,67 @@ func tell(ctx context.Context, db *queries.Queries, u updating) (told []event.Da
 		a.HasEmail = !u.mail.IsZero()
 	}
 	for kind, is := range map[notice.Kind]bool{notice.NumberChanged: u.number != nil, notice.EmailChanged: u.mail != nil} {
-		if !is {
-			continue
-		}
-		all, err := notice.OfChange(kind, a)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range all {
-			told = append(told, n.Requested(kind, u.ID))
-		}
-		ids, channels, formers := notice.Rows(all)
-		if err := db.NoticeTell(ctx, queries.NoticeTellParams{MemberID: u.ID, Kind: string(kind), Ids: ids, Channels: channels, Formers: formers}); err != nil {
-			return nil, fmt.Errorf("telling of a change: %w", err)
+		if is && err == nil {
+			var some []notice.Planned
+			some, err = notice.OfChange(kind, u.ID, a)
+			all = append(all, some...)
 		}
 	}
-	return told, nil
+	return all, err
 }
 
-// writeNumber changes a number, for who holds MemberLock, and ends the registrations that
-// came by the one before.
-func (c *Console) writeNumber(ctx context.Context, db *queries.Queries, by access.Actor, u updating, own seal.PublicKey) ([]event.Data, error) {
-	version := u.PhoneVersion + 1
-	s, err := c.o.People.Number(*u.number, u.ID, int(version), own)
-	if err != nil {
+// writeNumbers changes numbers, for who holds the locks, and ends the registrations that came
+// by the ones before.
+func writeNumbers(ctx context.Context, db *queries.Queries, by access.Actor, all []updating) (told []event.Data, err error) {
+	p := queries.MemberPhoneWriteParams{ActorID: by.ID, AccountID: by.Account}
+	for _, u := range all {
+		if u.number == nil {
+			continue
+		}
+		version := u.PhoneVersion + 1
+		p.Ids, p.Versions, p.Sealed, p.Details = append(p.Ids, u.ID), append(p.Versions, version), append(p.Sealed, u.phone.Sealed), append(p.Details, u.phone.Details)
+		p.Countries, p.LastTwos, p.Indexes = append(p.Countries, text(u.phone.Country)), append(p.LastTwos, text(u.phone.LastTwo)), append(p.Indexes, u.phone.Index)
+		told = append(told, event.NumberChanged{Member: u.ID, Version: int(version), HasNumber: !u.number.IsZero(), Country: u.number.Country(), By: by.By()})
+	}
+	if len(told) == 0 {
+		return nil, nil
+	}
+	if err := db.MemberPhoneWrite(ctx, p); err != nil {
 		return nil, err
 	}
-	err = db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country, PhoneLastTwo: s.LastTwo,
-		PhoneIndex: s.Index, PhoneVersion: version, ByOther: by.ID != u.ID, ID: u.ID, AccountID: u.AccountID})
-	if err != nil {
-		return nil, err
-	}
-	told := []event.Data{event.NumberChanged{Member: u.ID, Version: int(version), HasNumber: !u.number.IsZero(), Country: u.number.Country(), By: by.By()}}
-	ended, err := revoke(ctx, db, by, u.member, nil, "number_changed")
+	ended, err := revokeOf(ctx, db, by, p.Ids, nil, "number_changed")
 	return append(told, ended...), err
 }
 
-// keepOwner refuses what would leave an account without an active owner. Its lock lets only
-// one such change at a time be decided.
-func (c *Console) keepOwner(ctx context.Context, db *queries.Queries, m member) error {
-	if m.Role != string(device.Owner) || m.DeactivatedAt != nil {
+func writeEmails(ctx context.Context, db *queries.Queries, by access.Actor, all []updating) error {
+	p := queries.MemberEmailWriteParams{AccountID: by.Account}
+	for _, u := range all {
+		if u.mail != nil {
+			p.Ids, p.Versions = append(p.Ids, u.ID), append(p.Versions, u.EmailVersion+1)
+			p.Sealed, p.Details, p.Indexes = append(p.Sealed, u.email.Sealed), append(p.Details, u.email.Details), append(p.Indexes, u.email.Index)
+		}
+	}
+	if len(p.Ids) == 0 {
 		return nil
 	}
-	others, err := int64(0), db.OwnersLock(ctx, m.AccountID)
+	return db.MemberEmailWrite(ctx, p)
+}
+
+// keepOwner refuses what would leave an account without an active owner, if people are none
+// any more. Its lock lets only one such change at a time be decided.
+func (c *Console) keepOwner(ctx context.Context, db *queries.Queries, account uuid.UUID, going ...member) error {
+	var owners [][16]byte
+	for _, m := range going {
+		if m.Role == string(device.Owner) && m.DeactivatedAt == nil {
+			owners = append(owners, m.ID)
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	others, err := int64(0), db.OwnersLock(ctx, account)
 	if err == nil {
-		others, err = db.OwnersOther(ctx, queries.OwnersOtherParams{AccountID: m.AccountID, ID: m.ID})
+		others, err = db.OwnersOther(ctx, queries.OwnersOtherParams{AccountID: account, Ids: owners})
 	}
 	if err == nil && others == 0 {
 		return errLastOwner

@@ -200,7 +200,7 @@ func TestAFormerAddressIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for service, want := range map[string]bool{"verifier": false, "dispatcher": false, "console": true} {
-		_, err := k.db.Pool(t, service).Exec(t.Context(), "SELECT notice_tell($1, 'email_changed', ARRAY[$2::uuid], '{email}', '{true}')", k.member, id)
+		_, err := k.db.Pool(t, service).Exec(t.Context(), "SELECT notice_tell(ARRAY[$1::uuid], '{email_changed}', ARRAY[$2::uuid], '{email}', '{true}')", k.member, id)
 		if (err == nil) != want {
 			t.Errorf("%s tells a member: %v", service, err)
 		}

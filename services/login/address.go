@@ -60,7 +60,7 @@ func (l *Login) changeEmail(ctx context.Context, before queries.MemberReadRow, o
 // while no code of the member is judged. do returns what else is told.
 func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow, d event.Data, kind notice.Kind, has notice.Addresses, do func(*queries.Queries) ([]event.Data, error)) error {
 	id := uuid.UUID(before.ID)
-	planned, err := notice.OfChange(kind, has)
+	planned, err := notice.OfChange(kind, id, has)
 	if err != nil {
 		return err
 	}
@@ -68,14 +68,15 @@ func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow,
 		if err := db.MemberLock(ctx, id); err != nil {
 			return nil, err
 		}
-		ids, channels, formers := notice.Rows(planned)
-		if err := db.NoticeTell(ctx, queries.NoticeTellParams{MemberID: id, Kind: string(kind), Ids: ids, Channels: channels, Formers: formers}); err != nil {
+		var p queries.NoticeTellParams
+		p.MemberIds, p.Kinds, p.Ids, p.Channels, p.Formers = notice.Rows(planned)
+		if err := db.NoticeTell(ctx, p); err != nil {
 			return nil, err
 		}
 		more, err := do(db)
 		told := append([]event.Data{d}, more...)
 		for _, p := range planned {
-			told = append(told, p.Requested(kind, id))
+			told = append(told, p.Requested())
 		}
 		return told, err
 	})

@@ -47,6 +47,8 @@ const MaxOrigin = 60
 // Planned is a notice to be written.
 type Planned struct {
 	ID      uuid.UUID
+	Member  uuid.UUID
+	Kind    Kind
 	Channel Channel
 	Former  bool // to the address before the change
 }
@@ -54,14 +56,14 @@ type Planned struct {
 // Addresses are what a person has before and after a change.
 type Addresses struct{ HadNumber, HasNumber, HadEmail, HasEmail bool }
 
-// OfChange plans who is told of a change of a number or an e-mail address: the old one and
-// the new one, and the other channel's (NIST SP 800-63B-4 section 4.6).
-func OfChange(kind Kind, a Addresses) (all []Planned, err error) {
+// OfChange plans who is told of a change of a person's number or e-mail address: the old one
+// and the new one, and the other channel's (NIST SP 800-63B-4 section 4.6).
+func OfChange(kind Kind, member uuid.UUID, a Addresses) (all []Planned, err error) {
 	add := func(is bool, c Channel, former bool) {
 		if !is || err != nil {
 			return
 		}
-		p := Planned{Channel: c, Former: former}
+		p := Planned{Member: member, Kind: kind, Channel: c, Former: former}
 		p.ID, err = uuid.NewV7()
 		all = append(all, p)
 	}
@@ -76,16 +78,17 @@ func OfChange(kind Kind, a Addresses) (all []Planned, err error) {
 }
 
 // Requested is the event of a planned notice of a change.
-func (p Planned) Requested(kind Kind, member uuid.UUID) event.NoticeRequested {
-	return event.NoticeRequested{Notice: p.ID, Member: member, Kind: string(kind), Channel: string(p.Channel)}
+func (p Planned) Requested() event.NoticeRequested {
+	return event.NoticeRequested{Notice: p.ID, Member: p.Member, Kind: string(p.Kind), Channel: string(p.Channel)}
 }
 
 // Rows are planned notices as the database's notice_tell takes them.
-func Rows(all []Planned) (ids [][16]byte, channels []string, formers []bool) {
+func Rows(all []Planned) (members [][16]byte, kinds []string, ids [][16]byte, channels []string, formers []bool) {
 	for _, p := range all {
+		members, kinds = append(members, p.Member), append(kinds, string(p.Kind))
 		ids, channels, formers = append(ids, p.ID), append(channels, string(p.Channel)), append(formers, p.Former)
 	}
-	return ids, channels, formers
+	return members, kinds, ids, channels, formers
 }
 
 // Message is all that a notice says.

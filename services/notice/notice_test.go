@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/device"
 	"latchkey.dev/services/notice"
@@ -95,7 +97,7 @@ func TestOfChange(t *testing.T) {
 		{notice.EmailChanged, notice.Addresses{HadEmail: true}, "former email"},
 		{notice.EmailChanged, notice.Addresses{}, ""},
 	} {
-		all, err := notice.OfChange(tc.kind, tc.a)
+		all, err := notice.OfChange(tc.kind, uuid.New(), tc.a)
 		if err != nil {
 			t.Fatal(err)
 		}

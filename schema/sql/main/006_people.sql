@@ -117,17 +117,18 @@ ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset',
     'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.notice.requested'));
 
--- idempotency_key remembers a request that made a person, for a day: sent again, it makes
--- nobody else.
+-- idempotency_key remembers a request that made a person, or a line of an imported file that
+-- did: sent again, it makes nobody else.
 CREATE TABLE idempotency_key (
     account_id uuid NOT NULL,
     key_digest bytea NOT NULL,     -- keyed, of who asked and what key came with it
     body_digest bytea NOT NULL,    -- keyed: the body names a person
     member_id uuid NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now(),
+    kept_until timestamptz NOT NULL,
     PRIMARY KEY (account_id, key_digest)
 );
-CREATE INDEX idempotency_key_made_at ON idempotency_key (made_at);
+CREATE INDEX idempotency_key_kept_until ON idempotency_key (kept_until);
 
 GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
 -- whose text a registration came by

@@ -39,20 +39,20 @@ CREATE INDEX notice_token_digest ON notice (token_digest) WHERE token_digest IS 
 INSERT INTO partitioned_table (name, span, keep) VALUES ('notice', 'day', '30 days');
 SELECT partition_upkeep();
 
--- notice_tell writes notices of a change to a person. A former one goes to the address that
--- the person has before the change, so it is called first. Who calls it reads no address and
--- can name none: only those on file are ever written to.
-CREATE FUNCTION notice_tell(told uuid, what text, ids uuid[], channels text[], formers boolean[]) RETURNS void
+-- notice_tell writes notices of changes to people. A former one goes to the address that the
+-- person has before the change, so it is called first. Who calls it reads no address and can
+-- name none: only those on file are ever written to.
+CREATE FUNCTION notice_tell(told uuid[], kinds text[], ids uuid[], channels text[], formers boolean[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public
     AS $$
 INSERT INTO notice (id, account_id, member_id, kind, channel, address_sealed, address_version)
-SELECT n.id, m.account_id, m.id, what, n.channel,
+SELECT n.id, m.account_id, m.id, n.kind, n.channel,
     CASE WHEN n.former THEN CASE n.channel WHEN 'text' THEN m.phone_sealed ELSE m.email_sealed END END,
     CASE WHEN n.former THEN CASE n.channel WHEN 'text' THEN m.phone_version ELSE m.email_version END END
-FROM unnest(ids, channels, formers) AS n(id, channel, former) JOIN member m ON m.id = told
+FROM unnest(told, kinds, ids, channels, formers) AS n(member_id, kind, id, channel, former) JOIN member m ON m.id = n.member_id
 $$;
-REVOKE ALL ON FUNCTION notice_tell(uuid, text, uuid[], text[], boolean[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION notice_tell(uuid, text, uuid[], text[], boolean[]) TO latchkey_login, latchkey_console;
+REVOKE ALL ON FUNCTION notice_tell(uuid[], text[], uuid[], text[], boolean[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION notice_tell(uuid[], text[], uuid[], text[], boolean[]) TO latchkey_login, latchkey_console;
 
 -- verifier: tells of registrations, to whom it may not know
 GRANT SELECT (has_email, locked_at) ON member TO latchkey_verifier;
