@@ -15,3 +15,10 @@ type AuditAlarm struct {
 	Detail   string
 	RaisedAt time.Time
 }
+
+type AuditorEvent struct {
+	ID        [16]byte
+	Type      string
+	AccountID [16]byte
+	Body      []byte
+}

@@ -135,8 +135,8 @@ SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
     EXISTS (SELECT FROM device d WHERE d.member_id = c.member_id AND d.software_id = c.software_id
         AND d.thumbprint = c.device_thumbprint AND d.revoked_at IS NULL)::boolean AS has_device,
-    EXISTS (SELECT FROM member m WHERE m.id = c.member_id
-        AND (m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL OR m.locked_at IS NOT NULL))::boolean AS void,
+    (NOT EXISTS (SELECT FROM member m WHERE m.id = c.member_id
+        AND m.phone_version = c.phone_version AND m.deactivated_at IS NULL AND m.locked_at IS NULL))::boolean AS void,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id AND m.has_email)::boolean AS has_email,
     coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
     coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
@@ -183,7 +183,7 @@ type JudgeReadRow struct {
 // another verifier judged while MemberLock waited for it shows here.
 // has_device says whether the key that a right code would register has a live registration. A
 // challenge is void when its texts went to a number that is not the member's any more, or the
-// member was deactivated or locked. has_email says whether a notice goes by e-mail too.
+// member was deactivated or locked, or is no more. has_email says whether a notice goes by e-mail too.
 func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeReadRow, error) {
 	rows, err := q.db.Query(ctx, judgeRead, entryIds)
 	if err != nil {

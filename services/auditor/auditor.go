@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/deadletter"
 	"latchkey.dev/services/internal/host"
+	"latchkey.dev/services/internal/seal"
+	"latchkey.dev/services/internal/secret"
 )
 
 // Options configure an Auditor. Pool and Bus are required.
@@ -31,6 +34,12 @@ type Options struct {
 	// Patience is how long an event may lie in the tables without passing the stream,
 	// while the stream is open, before it is archived with an alarm. 30 s if zero.
 	Patience time.Duration
+
+	// WrapKey unwraps members' keys, and DetailsKey is how the console proves itself: without
+	// them no details are opened, and nobody is erased.
+	WrapKey    seal.PrivateKey
+	DetailsKey secret.String
+	Settle     time.Duration // of an erasure, as of DetailsOptions
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -82,6 +91,7 @@ type Auditor struct {
 	tempo    tempo
 
 	orderer atomic.Pointer[orderer] // nil while standing by
+	details *Details                // nil where none are opened
 }
 
 // tempo is how often things are looked at; tests hurry it.
@@ -119,7 +129,24 @@ func Open(h *host.Host, o Options) (*Auditor, error) {
 		return nil, err
 	}
 	h.Part("order", a.Run)
+	if o.WrapKey.IsZero() && o.DetailsKey.Empty() {
+		return a, nil
+	}
+	a.details, err = NewDetails(DetailsOptions{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, WrapKey: o.WrapKey, Key: o.DetailsKey, Settle: o.Settle, Logger: h.Log})
+	if err != nil {
+		return nil, err
+	}
+	h.Part("exports and erasures", a.details.Run)
+	host.Journal(h, a.q.OwnEventWindow, a.q.OwnEventUnordered, a.q.OwnEventRead)
 	return a, nil
+}
+
+// Handler serves the API that opens details, for the console alone; nil where none are opened.
+func (a *Auditor) Handler() http.Handler {
+	if a.details == nil {
+		return nil
+	}
+	return a.details.Handler()
 }
 
 // Active reports whether this instance is the one that orders.

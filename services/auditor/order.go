@@ -156,10 +156,10 @@ func idsOf(batch []*bus.Msg) [][16]byte {
 }
 
 // read returns those of the events that the tables hold.
-func read(ctx context.Context, tx pgx.Tx, ids [][16]byte) (map[uuid.UUID]queries.EventReadRow, error) {
+func read(ctx context.Context, db queries.DBTX, ids [][16]byte) (map[uuid.UUID]queries.EventReadRow, error) {
 	compare := func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }
 	sorted := slices.Compact(slices.SortedFunc(slices.Values(ids), compare))
-	rows, err := queries.New(tx).EventRead(ctx, queries.EventReadParams{Ids: sorted, Lowest: sorted[0], Highest: sorted[len(sorted)-1]})
+	rows, err := queries.New(db).EventRead(ctx, queries.EventReadParams{Ids: sorted, Lowest: sorted[0], Highest: sorted[len(sorted)-1]})
 	if err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}

@@ -73,7 +73,7 @@ func start(ctx context.Context, o Options, dir string) (_ *rig, err error) {
 		return nil, err
 	}
 	if r.latchkey, err = launch(o.Binary, dir, ofLatchkey, nil, "up", "--data", r.data, "--config", file,
-		"--listen", public, "--console-listen", "127.0.0.1:0", "--phones-listen", ownPhones, "--metrics-listen", metrics, "--profile-listen", profile); err != nil {
+		"--listen", public, "--console-listen", "127.0.0.1:0", "--phones-listen", ownPhones, "--metrics-listen", metrics, "--auditor-listen", "127.0.0.1:0", "--profile-listen", profile); err != nil {
 		return nil, err
 	}
 	r.closers = append(r.closers, r.latchkey.stop)

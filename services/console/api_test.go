@@ -81,10 +81,20 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"DELETE", "/v1/members/{owner}/devices", nil, owners, 204},
 		{"DELETE", "/v1/members/{staff}/devices/{device}", nil, manages, 204},
 		{"DELETE", "/v1/members/{owner}/devices/{device}", nil, owners, 204},
+		{"POST", "/v1/members/{staff}/number", nil, manages, 200},
+		{"POST", "/v1/members/{owner}/number", nil, owners, 200},
+		{"POST", "/v1/members/{client}/export", nil, manages, 202},
+		{"POST", "/v1/members/{owner}/export", nil, owners, 202},
+		{"POST", "/v1/members/{staff}/erase", "confirm", manages, 202},
+		{"POST", "/v1/members/{owner}/erase", "confirm", owners, 202},
 	} {
 		for who, token := range tokens {
 			path := s.fill(r.path, foreignStaff)
-			a := s.call(token, r.method, path, r.body, "If-Match", "*")
+			body := r.body
+			if body == "confirm" {
+				body = map[string]any{"confirm": strings.Split(path, "/")[3]} // fill makes it the user ID too
+			}
+			a := s.call(token, r.method, path, body, "If-Match", "*")
 			want, problem := r.ok, ""
 			switch {
 			case who == "nobody":
@@ -181,6 +191,7 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 		asOwner("no JSON", r[0], r[1], "x", 415, "unsupported-media-type", "If-Match", "*", "Content-Type", "text/plain")
 	}
 	s.asksOptions()
+	job := s.asksPrivacy(key, made.body["id"].(string), provider)
 	client := asOwner("a client", "POST", "/v1/members", map[string]any{"role": "client"}, 201, "").header.Get("Location")
 	nameless := asOwner("no user ID", "POST", "/v1/members", map[string]any{"role": "provider"}, 201, "")
 	asOwner("a password", "POST", path+"/password", nil, 200, "")
@@ -203,10 +214,10 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	asOwner("all devices", "DELETE", devices, nil, 204, "")
 	for _, r := range s.Routes() {
 		method, route, _ := strings.Cut(r, " ")
-		at := strings.NewReplacer("{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration).Replace(route)
+		at := strings.NewReplacer("{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration, "{job}", job).Replace(route)
 		s.wants(r, s.call("", method, at, nil), 401, "no-session")
 		s.wants(r, s.call(unchanged, method, at, nil), 403, "password-must-change")
-		if strings.Contains(route, "{id}") {
+		if strings.Contains(route, "{id}") || strings.Contains(route, "{job}") {
 			s.wants(r, s.call(foreign, method, at, nil), 404, "not-found")
 		}
 	}

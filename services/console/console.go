@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -22,6 +23,7 @@ import (
 
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/details"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/host"
 	"latchkey.dev/services/internal/page"
@@ -37,12 +39,20 @@ type Bus interface {
 	Publish(e event.Event)
 }
 
+// Details is the auditor, which alone opens what is sealed to people's own keys. Each
+// opening is an event of the auditor's. Both return web.NotFound for what is not there.
+type Details interface {
+	Show(context.Context, details.ShowRequest) (details.Shown, error)
+	Export(context.Context, details.ExportRequest) (io.ReadCloser, error)
+}
+
 // Options configure a Console. Pool and Bus are required, the rest for what needs it.
 type Options struct {
 	Pool     *pgxpool.Pool // main database, as latchkey_console
 	KeysPool *pgxpool.Pool // key database, as latchkey_console: to make people
 	Bus      Bus
 	People   seal.People // closes what is kept of people
+	Details  Details     // opens it; nil where nothing is opened
 
 	// Served says how browsers and programs reach it; nil for a command that serves nobody.
 	Served *Served

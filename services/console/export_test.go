@@ -1,6 +1,10 @@
 package console
 
-import "context"
+import (
+	"context"
+
+	"latchkey.dev/services/internal/details"
+)
 
 // Sweep is one round of the upkeep.
 var Sweep = (*Console).sweep
@@ -32,9 +36,10 @@ func (c *Console) Occupy() (release func()) {
 
 // Requests and Answers are the bodies of the API, by the names of their schemas.
 var (
-	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}}
+	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}, "EraseRequest": eraseRequest{}}
 	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
-		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{}}
+		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{},
+		"Shown": details.Shown{}, "Job": PrivacyJob{}}
 )
 
 // Pages lists the patterns of the pages for who is signed in.

@@ -26,7 +26,11 @@ func (m member) target() access.Target {
 // Whoever is not of the account is not found; who is, and is not the actor's to look after, is
 // forbidden.
 func (c *Console) readMember(ctx context.Context, by access.Actor, id uuid.UUID, action access.Action) (member, error) {
-	rows, err := c.q.MemberRead(ctx, queries.MemberReadParams{Ids: [][16]byte{id}, AccountID: by.Account, ActorID: by.ID})
+	return readMember(ctx, c.q, by, id, action)
+}
+
+func readMember(ctx context.Context, db *queries.Queries, by access.Actor, id uuid.UUID, action access.Action) (member, error) {
+	rows, err := db.MemberRead(ctx, queries.MemberReadParams{Ids: [][16]byte{id}, AccountID: by.Account, ActorID: by.ID})
 	if err != nil {
 		return member{}, fmt.Errorf("reading a member: %w", err)
 	}

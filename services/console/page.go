@@ -28,7 +28,7 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "options", "options-confirm", "options-on", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "self", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -91,7 +91,7 @@ func (c *Console) signedIn() []pageRoute {
 		{"GET /options", c.optionsPage},
 		{"POST /options", c.optionsForm},
 		{"POST /sign-out", c.signOutForm},
-	}, c.peoplePages())
+	}, c.peoplePages(), c.privacyPages())
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {

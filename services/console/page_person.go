@@ -22,7 +22,7 @@ type shownDevice struct {
 }
 
 // may says which actions a page offers.
-type may struct{ Update, Unlock, Reset, Revoke, Deactivate, Reactivate, Assign bool }
+type may struct{ Update, Unlock, Reset, Revoke, Deactivate, Reactivate, Assign, ShowNumber, Export, Erase bool }
 
 type personView struct {
 	view
@@ -55,7 +55,8 @@ func (v *visit) person(status int, alert string) error {
 		data.LanguageName = l.Name()
 	}
 	to := func(a access.Action) bool { return by.To(a, m.target()) }
-	data.May = may{to(access.Update), to(access.Unlock), to(access.ResetPassword), to(access.RevokeDevice), to(access.Deactivate), to(access.Reactivate), to(access.Assign)}
+	data.May = may{to(access.Update), to(access.Unlock), to(access.ResetPassword), to(access.RevokeDevice), to(access.Deactivate), to(access.Reactivate), to(access.Assign),
+		to(access.ShowNumber), to(access.ExportPerson), to(access.Erase)}
 	devices, err := v.c.Devices(ctx, by, id)
 	if err != nil {
 		return err
@@ -94,23 +95,27 @@ func shown(d Device) shownDevice {
 
 // did answers a form about a person: with the person's page, and what went well or why not.
 func (v *visit) did(done string, err error) error {
-	p := new(web.Problem)
-	if errors.As(err, &p) {
-		said := ""
-		if key, ok := refusalWords[p.Type]; ok {
-			said = v.lang().Say(key)
-		}
-		for _, sentence := range faultsIn(v.lang(), p) {
-			said = sentence
-		}
-		if said != "" {
-			return v.person(p.Status, said)
-		}
+	if said, p := v.refusal(err); said != "" {
+		return v.person(p.Status, said)
 	}
 	if err != nil {
 		return err
 	}
 	return v.to("/people/" + v.r.PathValue("id") + "?done=" + done)
+}
+
+// refusal is what a page says of a problem; "" where it has no sentence for it.
+func (v *visit) refusal(err error) (said string, p *web.Problem) {
+	if !errors.As(err, &p) {
+		return "", nil
+	}
+	if key, ok := refusalWords[p.Type]; ok {
+		said = v.lang().Say(key)
+	}
+	for _, sentence := range faultsIn(v.lang(), p) {
+		said = sentence
+	}
+	return said, p
 }
 
 // personForm does one thing to a person.

@@ -127,6 +127,14 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		{"POST /people/{id}/revoke", "{staff}", url.Values{"device": {"all"}}, manages, 303},
 		{"POST /people/{id}/assign", "{client}", url.Values{"staff": {"the-provider"}}, manages, 303},
 		{"POST /people/{id}/unassign", "{assigned}", url.Values{"staff": {staff.String()}}, manages, 303},
+		{"POST /people/{id}/number", "{staff}", nil, manages, 200},
+		{"POST /people/{id}/number", "{owner}", nil, "owner", 200},
+		{"POST /people/{id}/export", "{client}", nil, manages, 303},
+		{"POST /people/{id}/export", "{owner}", nil, "owner", 303},
+		{"GET /people/{id}/erase", "{staff}", nil, manages, 200},
+		{"GET /people/{id}/erase", "{owner}", nil, "owner", 200},
+		{"POST /people/{id}/erase", "{staff}", url.Values{"confirm": {"the user ID"}}, manages, 303},
+		{"POST /people/{id}/erase", "{owner}", url.Values{"confirm": {"the user ID"}}, "owner", 303},
 	} {
 		tried[p.pattern] = true
 		for who, id := range people {
@@ -137,6 +145,9 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 			}
 			method, path, _ := strings.Cut(p.pattern, " ")
 			path = s.fill(strings.NewReplacer("{$}", "", "{id}", p.target).Replace(path), staff.String())
+			if form.Has("confirm") {
+				form.Set("confirm", strings.Split(path, "/")[2]) // fill makes it the user ID too
+			}
 			got, _, text := b.request(method, path, form)
 			switch {
 			case strings.Contains(" "+p.may+" ", " "+who+" "):

@@ -73,23 +73,30 @@ func (c *Console) ResetPassword(ctx context.Context, by access.Actor, id uuid.UU
 	if err != nil {
 		return secret.String{}, err
 	}
-	err = c.change(ctx, by.Account, []event.Data{event.PasswordReset{Member: id, By: by.By()}}, func(db *queries.Queries) error {
-		return db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest})
+	err = c.changeMember(ctx, by, id, access.ResetPassword, func(db *queries.Queries, m member) ([]event.Data, error) {
+		if m.UserID == nil {
+			return nil, errNoUserID
+		}
+		return []event.Data{event.PasswordReset{Member: id, By: by.By()}}, db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest})
 	})
 	if err != nil {
-		return secret.String{}, fmt.Errorf("resetting a password: %w", err)
+		return secret.String{}, err
 	}
 	return made, nil
 }
 
-// changeMember makes a change to a person while no code of the person's is being judged.
+// changeMember makes a change to a person while no code of the person's is being judged and
+// nobody else makes one. do gets the person as found then: not erased meanwhile.
 func (c *Console) changeMember(ctx context.Context, by access.Actor, id uuid.UUID, action access.Action, do func(*queries.Queries, member) ([]event.Data, error)) error {
-	m, err := c.readMember(ctx, by, id, action)
-	if err != nil {
+	if _, err := c.readMember(ctx, by, id, action); err != nil {
 		return err
 	}
-	err = c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) {
+	err := c.changeAndTell(ctx, by.Account, func(db *queries.Queries) ([]event.Data, error) {
 		if err := db.MemberLock(ctx, id); err != nil {
+			return nil, err
+		}
+		m, err := readMember(ctx, db, by, id, action)
+		if err != nil {
 			return nil, err
 		}
 		return do(db, m)

@@ -160,7 +160,7 @@ func TestEventsAreForever(t *testing.T) {
 	}
 	for _, service := range []string{"login", "dispatcher", "verifier", "auditor", "console"} {
 		pool := db.Pool(t, service)
-		for _, table := range []string{"login_event", "dispatcher_event", "verifier_event", "console_event", "leaf"} {
+		for _, table := range []string{"login_event", "dispatcher_event", "verifier_event", "console_event", "auditor_event", "leaf"} {
 			for _, sql := range []string{"DELETE FROM %s", "TRUNCATE %s"} {
 				if _, err := pool.Exec(t.Context(), fmt.Sprintf(sql, table)); !denied(err) {
 					t.Errorf("%s may "+sql+": %v", service, table, err)

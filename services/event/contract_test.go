@@ -55,8 +55,8 @@ func tables(t testing.TB) map[string][]string {
 			out[service] = types
 		}
 	}
-	if len(out) != 4 {
-		t.Fatalf("%d event tables were found, want 4", len(out))
+	if len(out) != 5 {
+		t.Fatalf("%d event tables were found, want 5", len(out))
 	}
 	return out
 }

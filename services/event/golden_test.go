@@ -91,6 +91,11 @@ var examples = []example{
 	{"console", event.PasswordReset{Member: member, By: "operator"}},
 	{"console", event.ClientAssigned{Member: member, Staff: id(0x57a), By: "member:" + id(0x3e4).String()}},
 	{"console", event.ClientUnassigned{Member: member, Staff: id(0x57a), By: "operator"}},
+	{"auditor", event.NumberShown{Member: member, By: "member:" + id(0x3e4).String()}},
+	{"auditor", event.MemberExported{Member: member, Job: id(0x10b), Format: "html", By: "member:" + id(0x3e4).String()}},
+	{"auditor", event.KeyDestroyed{Member: member, Job: id(0x10b)}},
+	{"console", event.ExportRequested{Member: member, Job: id(0x10b), By: "member:" + id(0x3e4).String()}},
+	{"console", event.MemberErased{Member: member, Job: id(0x10b), By: "operator"}},
 }
 
 // sparse holds the rare forms: what may be absent is absent.

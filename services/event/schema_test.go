@@ -164,7 +164,11 @@ func TestSchemasRefuseWhatIsMissingOrExtra(t *testing.T) {
 		refused("an extra field", func(env, _ map[string]any) { env["extra"] = "x" })
 		refused("an extra field of data", func(_, data map[string]any) { data["extra"] = "x" })
 		refused("another type", func(env, _ map[string]any) { env["type"] = "latchkey.code.forgotten" })
-		refused("a service that may not say it", func(env, _ map[string]any) { env["source"] = "/auditor" })
+		other := "/auditor"
+		if strings.HasPrefix(typ, "latchkey.audit.") {
+			other = "/login"
+		}
+		refused("a service that may not say it", func(env, _ map[string]any) { env["source"] = other })
 		refused("a time that is not UTC", func(env, _ map[string]any) { env["time"] = "2026-11-24T09:30:15+01:00" })
 		refused("an id of another version", func(env, _ map[string]any) { env["id"] = "9b2d2c53-58c5-4e0c-a6f6-0d3a1a0f6f0e" })
 	}

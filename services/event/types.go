@@ -17,6 +17,8 @@ var kinds = byType(
 	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
 	func() Data { return new(MemberLocked) }, func() Data { return new(NoticeRequested) }, func() Data { return new(NoticeSent) }, func() Data { return new(NoticeAbandoned) },
 	func() Data { return new(PasswordReset) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
+	func() Data { return new(ExportRequested) }, func() Data { return new(MemberErased) },
+	func() Data { return new(NumberShown) }, func() Data { return new(MemberExported) }, func() Data { return new(KeyDestroyed) },
 )
 
 func byType(makers ...func() Data) map[string]func() Data {
@@ -157,6 +159,20 @@ type MemberUnlocked struct {
 // PasswordReset: a person was given a password that must be changed after the first code.
 type PasswordReset struct {
 	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// ExportRequested: somebody asked for all that is held of a person.
+type ExportRequested struct {
+	Member uuid.UUID `json:"member"`
+	Job    uuid.UUID `json:"job"`
+	By     string    `json:"by"`
+}
+
+// MemberErased: a person was erased. The id and the events are left.
+type MemberErased struct {
+	Member uuid.UUID `json:"member"`
+	Job    uuid.UUID `json:"job"` // that has the key destroyed
 	By     string    `json:"by"`
 }
 
@@ -339,6 +355,27 @@ type KeyRevoked struct {
 	By      string    `json:"by"`
 }
 
+// NumberShown: a person's number and e-mail address were opened for somebody.
+type NumberShown struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// MemberExported: all that is held of a person was opened for somebody.
+type MemberExported struct {
+	Member uuid.UUID `json:"member"`
+	Job    uuid.UUID `json:"job"`
+	Format string    `json:"format"` // json, html
+	By     string    `json:"by"`
+}
+
+// KeyDestroyed: an erased person's key is destroyed. What is sealed to it, in events and
+// elsewhere, is unreadable from now on.
+type KeyDestroyed struct {
+	Member uuid.UUID `json:"member"`
+	Job    uuid.UUID `json:"job"`
+}
+
 func (CodeRequested) Type() string     { return "latchkey.code.requested" }
 func (TextRequested) Type() string     { return "latchkey.text.requested" }
 func (CodeEntered) Type() string       { return "latchkey.code.entered" }
@@ -375,6 +412,11 @@ func (AccountCreated) Type() string    { return "latchkey.account.created" }
 func (OptionChanged) Type() string     { return "latchkey.account.option_changed" }
 func (KeyCreated) Type() string        { return "latchkey.account.key_created" }
 func (KeyRevoked) Type() string        { return "latchkey.account.key_revoked" }
+func (NumberShown) Type() string       { return "latchkey.audit.number_shown" }
+func (MemberExported) Type() string    { return "latchkey.audit.member_exported" }
+func (KeyDestroyed) Type() string      { return "latchkey.audit.key_destroyed" }
+func (ExportRequested) Type() string   { return "latchkey.member.export_requested" }
+func (MemberErased) Type() string      { return "latchkey.member.erased" }
 func (NumberProved) Type() string      { return "latchkey.number.proved" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -413,3 +455,8 @@ func (d OptionChanged) Subject() uuid.UUID     { return d.Account }
 func (d KeyCreated) Subject() uuid.UUID        { return d.Account }
 func (d KeyRevoked) Subject() uuid.UUID        { return d.Account }
 func (d NumberProved) Subject() uuid.UUID      { return d.Challenge }
+func (d NumberShown) Subject() uuid.UUID       { return d.Member }
+func (d MemberExported) Subject() uuid.UUID    { return d.Member }
+func (d KeyDestroyed) Subject() uuid.UUID      { return d.Member }
+func (d ExportRequested) Subject() uuid.UUID   { return d.Member }
+func (d MemberErased) Subject() uuid.UUID      { return d.Member }

@@ -183,6 +183,11 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	foreign := h.member(map[string]any{"role": "client"})
 	h.exec("UPDATE member SET account_id = $1 WHERE id = $2", uuid.New(), foreign)
 	want(t, "another account's member", 404, "not-found")(put(foreign, map[string]any{"role": "client"}))
+	erased := uuid.New()
+	h.exec("INSERT INTO privacy_job (id, account_id, member_id, kind, requested_by) SELECT $1, account_id, $1, 'erase', 'operator' FROM member WHERE id = $2", erased, id)
+	want(t, "an erased person", 410, "member-erased")(put(erased, map[string]any{"role": "client"}))
+	h.exec("UPDATE privacy_job SET account_id = $1", uuid.New())
+	want(t, "another account's erased person", 404, "not-found")(put(erased, map[string]any{"role": "client"}))
 
 	// Device checks.
 	const page = "https://shop.example/login"

@@ -86,7 +86,14 @@ func (l *Login) putMember(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		err = l.insertMember(ctx, id, key.account, in, to, by)
 	}
-	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "member_user_id_key" {
+	pgErr := new(pgconn.PgError)
+	if errors.As(err, &pgErr) && pgErr.ConstraintName == "member_elsewhere" {
+		return web.NotFound // erased, in another account
+	}
+	if errors.As(err, &pgErr) && pgErr.ConstraintName == "member_erased" {
+		return web.NewProblem(http.StatusGone, "member-erased", "Erased", "The person of this id was erased. Choose another id for somebody new.")
+	}
+	if errors.As(err, &pgErr) && pgErr.ConstraintName == "member_user_id_key" {
 		return web.NewProblem(http.StatusConflict, "user-id-taken", "User ID is taken", "Choose another user ID.")
 	}
 	if err != nil {
@@ -203,7 +210,10 @@ func (l *Login) updateMember(ctx context.Context, before queries.MemberReadRow, 
 		return nil
 	}
 	return l.write(ctx, account, in, id, func(db *queries.Queries) ([]event.Data, error) {
-		_, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
+		rows, err := db.MemberUpdate(ctx, queries.MemberUpdateParams{Role: string(in.Role), UserID: in.UserID, ID: id, AccountID: account})
+		if err == nil && rows == 0 {
+			err = web.Unavailable // erased by another request just now
+		}
 		return []event.Data{event.MemberUpdated{Member: id, Role: string(in.Role), By: by}}, err
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // programs are the problems that only programs meet: no page shows one.
-var programs = []string{"api-key", "bad-address", "bad-member", "invalid-proof", "no-more-texts", "no-session", "not-a-code", "number-required",
+var programs = []string{"api-key", "bad-address", "bad-member", "invalid-proof", "member-erased", "no-more-texts", "no-session", "not-a-code", "number-required",
 	"password-must-change", "proof-replayed", "too-soon", "unsupported-media-type", "use-dpop-nonce", "user-id-taken"}
 
 // A problem that a page can show has sentences in every language, and no other has.

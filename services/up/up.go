@@ -34,6 +34,8 @@ type Options struct {
 	Public net.Listener // the public API and pages, and the providers' receipts under /receipts/
 	Pages  net.Listener // the console's API and pages; none are served if nil
 
+	Details net.Listener // where the auditor opens people's details, for the console alone; none are opened if nil
+
 	// Without names services that run in processes of their own: dispatcher, verifier, auditor.
 	Without []string
 
@@ -125,6 +127,9 @@ func New(ctx context.Context, o Options) (_ *Latchkey, err error) {
 	k.parts = append(k.parts, run.Component{Name: "public server", Run: (&web.Server{Name: "public", Listener: o.Public, Handler: public, Logger: o.Logger}).Run})
 	if o.Pages != nil {
 		k.parts = append(k.parts, run.Component{Name: "console server", Run: (&web.Server{Name: "console", Listener: o.Pages, Handler: k.Console.Handler(), Logger: o.Logger}).Run})
+	}
+	if o.Details != nil && k.Auditor != nil {
+		k.parts = append(k.parts, run.Component{Name: "details server", Run: (&web.Server{Name: "details", Listener: o.Details, Handler: k.Auditor.Handler(), Logger: o.Logger}).Run})
 	}
 	return k, nil
 }

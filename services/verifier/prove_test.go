@@ -10,6 +10,7 @@ import (
 func (b *bench) proves(member uuid.UUID) challenge {
 	b.t.Helper()
 	c := b.challenge(member)
+	b.exec("UPDATE member SET phone_version = 3 WHERE id = $1", member)
 	b.exec("UPDATE challenge SET purpose = 'prove_number', phone_version = 3 WHERE id = $1", c.id)
 	return c
 }

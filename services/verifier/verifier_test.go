@@ -142,9 +142,10 @@ func (b *bench) challenge(member uuid.UUID) challenge {
 	b.t.Helper()
 	c := challenge{id: newID(b.t), member: member, thumbprint: bytes.Repeat([]byte{byte(b.count("SELECT count(*) FROM challenge") + 1)}, 32)}
 	seed := bytes.Repeat([]byte{5}, code.SeedSize)
+	b.exec("INSERT INTO member (id, account_id, role, public_key, phone_version) VALUES ($1, $2, 'provider', '\\x00', 1) ON CONFLICT DO NOTHING", member, uuid.New())
 	b.exec(`INSERT INTO challenge (id, account_id, member_id, software_id, purpose, origin, device_kind, device_thumbprint, device_facets, seed, epoch,
 		phone_sealed, phone_version, phone_country, phone_last_two, expires_at)
-		VALUES ($1, $2, $3, 'web', 'register', 'sign_in', 'key', $4, '{}', $5, floor(extract(epoch FROM now()) / 3600), '\x00', 1, 'CA', '42', now() + interval '5 minutes')`,
+		VALUES ($1, $2, $3, 'web', 'register', 'sign_in', 'key', $4, '{}', $5, floor(extract(epoch FROM now()) / 3600), '\x00', (SELECT phone_version FROM member WHERE id = $3), 'CA', '42', now() + interval '5 minutes')`,
 		c.id, uuid.New(), member, c.thumbprint, seed)
 	var key []byte
 	var epoch int64

@@ -28,6 +28,7 @@ type upCommand struct {
 	Console       string         `name:"console-listen" help:"Address of the console." env:"LATCHKEY_CONSOLE_LISTEN" default:"127.0.0.1:8081"`
 	Phones        string         `name:"phones-listen" help:"Address of the phone page and the simulated carriers." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
 	Metrics       string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_METRICS_LISTEN" default:"127.0.0.1:8083"`
+	Auditor       string         `name:"auditor-listen" help:"Address at which the auditor opens people's details for the console, or where it does so in a process of its own." env:"LATCHKEY_AUDITOR_LISTEN" default:"127.0.0.1:8084"`
 	Origin        string         `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
 	ConsoleOrigin string         `help:"How browsers reach the console, if not by the address itself." env:"LATCHKEY_CONSOLE_ORIGIN"`
 	Proxies       []netip.Prefix `help:"Networks of the proxies before it, whose X-Forwarded-For says who asks." env:"LATCHKEY_PROXIES"`
@@ -48,7 +49,7 @@ func (c *upCommand) Run(ctx context.Context) error {
 		return err
 	}
 	parts := []run.Component{{Name: "latchkey", Run: func(ctx context.Context) error {
-		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Console: c.Console, Phones: c.Phones, Metrics: c.Metrics,
+		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Console: c.Console, Phones: c.Phones, Metrics: c.Metrics, Auditor: c.Auditor,
 			Origin: c.Origin, ConsoleOrigin: c.ConsoleOrigin, Proxies: c.Proxies, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
 	}}}
 	if c.Profile != "" {

@@ -153,7 +153,8 @@ func (h *house) start(part string) {
 	args := map[string][]string{
 		busPart:        {"--listen", h.address[busPart]},
 		carriersPart:   {"--listen", h.address[carriersPart], "--vonage-listen", h.vonageAt, "--twilio-listen", h.twilioAt},
-		upPart:         {"--without", "bus,dispatcher,verifier,auditor", "--listen", h.address[upPart], "--console-listen", "127.0.0.1:0", "--phones-listen", "127.0.0.1:0"},
+		upPart:         {"--without", "bus,dispatcher,verifier,auditor", "--listen", h.address[upPart], "--console-listen", "127.0.0.1:0", "--phones-listen", "127.0.0.1:0", "--auditor-listen", "127.0.0.1:0"},
+		auditorPart:    {"--listen", "127.0.0.1:0"},
 		loginPart:      {"--listen", h.address[loginPart], "--origin", "http://" + h.address[loginPart]},
 		dispatcherPart: {"--listen", h.address[dispatcherPart]},
 	}[part]

@@ -117,7 +117,7 @@ func (p *place) start(ready, program string, env []string, args ...string) (stop
 func (p *place) up() (stop func() string) {
 	p.t.Helper()
 	return p.start("http://"+p.metrics+"/readyz", "latchkey", []string{"LATCHKEY_DATA=" + p.data, "LATCHKEY_LISTEN=" + p.public,
-		"LATCHKEY_CONSOLE_LISTEN=" + p.console, "LATCHKEY_PHONES_LISTEN=" + p.phones, "LATCHKEY_METRICS_LISTEN=" + p.metrics}, "up")
+		"LATCHKEY_CONSOLE_LISTEN=" + p.console, "LATCHKEY_PHONES_LISTEN=" + p.phones, "LATCHKEY_METRICS_LISTEN=" + p.metrics, "LATCHKEY_AUDITOR_LISTEN=127.0.0.1:0"}, "up")
 }
 
 // readme returns README's blocks of shell commands, with this place's addresses.

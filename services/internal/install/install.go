@@ -36,6 +36,7 @@ const (
 	notices   = "notices.key"    // dispatcher: links in notices
 	private   = ".private"
 	public    = ".public"
+	details   = "details.key" // console, auditor: by which the auditor knows the console
 	busFolder = "bus"         // <service>.seed for the service, <service>.public for the server
 	sqlFolder = "postgres"    // <service>.url and <service>-keys.url, each for its service
 	busURL    = "bus/url"     // for all
@@ -61,7 +62,7 @@ func Make(dir string, services []string, newSeed func() (secret.String, error), 
 			return f, err
 		}
 	}
-	for _, name := range []string{receipts, notices} {
+	for _, name := range []string{receipts, notices, details} {
 		if err := f.once(name, func() ([]byte, error) { return []byte(random()), nil }); err != nil {
 			return f, err
 		}
@@ -233,6 +234,9 @@ func (f Folder) ReceiptKey() (secret.String, error) { return f.read(receipts) }
 
 // NoticeKey makes what the links in notices carry.
 func (f Folder) NoticeKey() (secret.String, error) { return f.read(notices) }
+
+// DetailsKey is by which the auditor knows that the console asks.
+func (f Folder) DetailsKey() (secret.String, error) { return f.read(details) }
 
 // BusSeed is a service's key to the bus.
 func (f Folder) BusSeed(service string) (secret.String, error) {

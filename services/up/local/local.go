@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/config"
+	"latchkey.dev/services/internal/details"
 	"latchkey.dev/services/internal/install"
 	"latchkey.dev/services/internal/natsd"
 	"latchkey.dev/services/internal/obs"
@@ -33,13 +35,14 @@ import (
 	"latchkey.dev/services/up"
 )
 
-// Options say where it lives. All are required but DatabaseURL, the origins, Proxies, Config and Digits.
+// Options say where it lives. All are required but DatabaseURL, Auditor, the origins, Proxies, Config and Digits.
 type Options struct {
 	Data        string        // folder of everything that is kept
 	DatabaseURL secret.String // of an administrator of a PostgreSQL that runs; a private one is started if empty
 	Config      string        // file of softwares and providers; <Data>/latchkey.yaml if empty, and none if that is absent
 
 	Public, Console, Phones, Metrics string // addresses to listen on, as 127.0.0.1:8080
+	Auditor                          string // where the auditor opens details for the console; one of its own choice if empty
 
 	Origin        string         // how browsers reach Public; http://<Public> if empty
 	ConsoleOrigin string         // how they reach Console; http://<Console> if empty
@@ -105,7 +108,7 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // listeners are opened before anything is started: a port that is taken is told at once.
-type listeners struct{ public, console, phones, metrics net.Listener }
+type listeners struct{ public, console, phones, metrics, details net.Listener }
 
 func (l *Local) listen() (ls listeners, err error) {
 	for _, a := range []struct {
@@ -117,6 +120,16 @@ func (l *Local) listen() (ls listeners, err error) {
 			return ls, fmt.Errorf("%s cannot be listened on, perhaps since another Latchkey runs: stop it, or set LATCHKEY_%s to another address (%w)", a.address, a.name, err)
 		}
 		l.closers = append(l.closers, func() { (*a.into).Close() })
+	}
+	if l.o.Auditor == "" {
+		l.o.Auditor = "127.0.0.1:0"
+	}
+	if !slices.Contains(l.o.Without, bus.Auditor) {
+		if ls.details, err = net.Listen("tcp", l.o.Auditor); err != nil {
+			return ls, fmt.Errorf("AUDITOR_LISTEN cannot be listened on, perhaps since another Latchkey runs: stop it, or set LATCHKEY_AUDITOR_LISTEN to another address (%w)", err)
+		}
+		l.closers = append(l.closers, func() { ls.details.Close() })
+		l.o.Auditor = ls.details.Addr().String()
 	}
 	l.o.Phones, l.o.Metrics = ls.phones.Addr().String(), ls.metrics.Addr().String()
 	l.url = "http://" + ls.public.Addr().String()
@@ -175,6 +188,14 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 		return err
 	}
 	o.Login.Proxies, o.Console.Served.Proxies = l.o.Proxies, l.o.Proxies
+	key, err := l.keys.DetailsKey()
+	if err != nil {
+		return err
+	}
+	if o.Console.Details, err = details.NewClient("http://"+l.o.Auditor, key); err != nil {
+		return err
+	}
+	o.Details = ls.details
 	o.Public, o.Pages, o.Registry, o.Logger, o.Without = ls.public, ls.console, obs.NewRegistry(), l.o.Logger, l.o.Without
 	if l.bus != nil {
 		o.Bus = l.bus

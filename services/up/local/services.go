@@ -57,6 +57,10 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	o.Console.Served = &console.Served{Origin: at.Console, Login: at.Login}
 	o.Console.Served.FormMAC, err = keys.FormMAC()
 	read(err)
+	o.Auditor.WrapKey, err = keys.WrapKey()
+	read(err)
+	o.Auditor.DetailsKey, err = keys.DetailsKey()
+	read(err)
 	o.Dispatcher.NumberKey, err = keys.NumberKey()
 	read(err)
 	receiptKey, err := keys.ReceiptKey()
