@@ -46,8 +46,9 @@ type DetailsOptions struct {
 // keys. Nobody else holds the key that unwraps them. Each opening is an event, committed
 // before anything is answered.
 type Details struct {
-	o DetailsOptions
-	q *queries.Queries
+	o    DetailsOptions
+	q    *queries.Queries
+	look int32 // events that one step of an export looks through
 }
 
 // NewDetails makes a Details. Nothing is opened yet.
@@ -64,7 +65,7 @@ func NewDetails(o DetailsOptions) (*Details, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Details{o, queries.New(o.Pool)}, nil
+	return &Details{o: o, q: queries.New(o.Pool), look: 5000}, nil
 }
 
 // Handler serves the API of package details: to the console alone, never to the public.

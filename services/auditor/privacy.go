@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	// findPage is how many events one step of an export looks through.
-	findPage = 5000
 	// forgetSpan is of how much time one step of an erasure empties the challenges.
 	forgetSpan = 24 * time.Hour
 	// pauseAfterFailure is how long a job waits that failed.
@@ -31,8 +29,8 @@ func (d *Details) Run(ctx context.Context) error {
 	return run.NewLoop(run.LoopOptions{Name: "exports and erasures", Every: time.Second, Jitter: 200 * time.Millisecond, Timeout: time.Minute, Log: d.o.Logger, RunOnce: func(ctx context.Context) error {
 		if d.o.Now().Sub(swept) > time.Minute {
 			swept = d.o.Now()
-			if err := d.q.ExportSweep(ctx); err != nil {
-				return fmt.Errorf("sweeping exports: %w", err)
+			if err := d.sweep(ctx); err != nil {
+				return err
 			}
 		}
 		for range turnSteps {
@@ -42,6 +40,14 @@ func (d *Details) Run(ctx context.Context) error {
 		}
 		return nil
 	}}).Run(ctx)
+}
+
+// sweep deletes exports whose time is over.
+func (d *Details) sweep(ctx context.Context) error {
+	if err := d.q.ExportSweep(ctx); err != nil {
+		return fmt.Errorf("sweeping exports: %w", err)
+	}
+	return nil
 }
 
 // step does the next part of the job that has waited longest, in one transaction, so that a
@@ -80,11 +86,11 @@ func (d *Details) step(ctx context.Context) (worked bool, err error) {
 
 // find looks for a person's events in the next page of all.
 func (d *Details) find(ctx context.Context, db *queries.Queries, job queries.JobClaimRow) error {
-	seen, err := db.JobFind(ctx, queries.JobFindParams{After: job.Reached, Before: job.Until, Most: findPage, AccountID: job.AccountID, MemberID: job.MemberID, JobID: job.ID})
+	seen, err := db.JobFind(ctx, queries.JobFindParams{After: job.Reached, Before: job.Until, Most: d.look, AccountID: job.AccountID, MemberID: job.MemberID, JobID: job.ID})
 	if err != nil {
 		return fmt.Errorf("looking for events: %w", err)
 	}
-	return d.reach(ctx, db, job, seen.Reached, seen.Found, seen.Looked < findPage)
+	return d.reach(ctx, db, job, seen.Reached, seen.Found, seen.Looked < d.look)
 }
 
 // erase destroys a person's keys, and then removes the challenges and notices of a day. The
