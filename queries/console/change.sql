@@ -76,6 +76,15 @@ WITH ended AS (UPDATE session SET ended_at = now() WHERE session.member_id = @me
 INSERT INTO credential (member_id, digest, must_change_since) VALUES (@member_id, @digest, now())
 ON CONFLICT (member_id) DO UPDATE SET digest = @digest, must_change_since = now(), changed_at = now();
 
+-- name: PasswordLinkWrite :one
+-- Keeps a link to choose a password by, in place of the one before.
+INSERT INTO password_link (member_id, token_digest) VALUES (@member_id, @token_digest)
+ON CONFLICT (member_id) DO UPDATE SET token_digest = @token_digest, made_at = now()
+RETURNING (made_at + interval '1 day')::timestamptz AS expires_at;
+
+-- name: PasswordLinkSweep :exec
+DELETE FROM password_link WHERE made_at < now() - interval '1 day';
+
 -- name: IdempotencyInsert :many
 -- Remembers requests, and returns the keys of those that nobody made before. Another one with
 -- the same key waits for this transaction.

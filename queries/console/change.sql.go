@@ -7,6 +7,7 @@ package console
 
 import (
 	"context"
+	"time"
 )
 
 const accountRules = `-- name: AccountRules :one
@@ -463,4 +464,32 @@ func (q *Queries) OwnersOther(ctx context.Context, arg OwnersOtherParams) (int64
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const passwordLinkSweep = `-- name: PasswordLinkSweep :exec
+DELETE FROM password_link WHERE made_at < now() - interval '1 day'
+`
+
+func (q *Queries) PasswordLinkSweep(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, passwordLinkSweep)
+	return err
+}
+
+const passwordLinkWrite = `-- name: PasswordLinkWrite :one
+INSERT INTO password_link (member_id, token_digest) VALUES ($1, $2)
+ON CONFLICT (member_id) DO UPDATE SET token_digest = $2, made_at = now()
+RETURNING (made_at + interval '1 day')::timestamptz AS expires_at
+`
+
+type PasswordLinkWriteParams struct {
+	MemberID    [16]byte
+	TokenDigest []byte
+}
+
+// Keeps a link to choose a password by, in place of the one before.
+func (q *Queries) PasswordLinkWrite(ctx context.Context, arg PasswordLinkWriteParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, passwordLinkWrite, arg.MemberID, arg.TokenDigest)
+	var expires_at time.Time
+	err := row.Scan(&expires_at)
+	return expires_at, err
 }

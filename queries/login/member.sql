@@ -74,6 +74,19 @@ INSERT INTO credential (member_id, digest, must_change_since)
 VALUES (@member_id, @digest, CASE WHEN @must_change::boolean THEN now() END)
 ON CONFLICT (member_id) DO UPDATE SET digest = EXCLUDED.digest, must_change_since = EXCLUDED.must_change_since, changed_at = now();
 
+-- name: PasswordLinkRead :one
+-- Whose password a link lets be chosen.
+SELECT m.id, m.account_id, coalesce(m.user_id, '')::text AS user_id, m.language, a.language AS account_language,
+    (m.phone_index IS NOT NULL)::boolean AS has_number, coalesce(m.has_email, false)::boolean AS has_email
+FROM password_link l JOIN member m ON m.id = l.member_id JOIN account a ON a.id = m.account_id
+WHERE l.token_digest = @token_digest AND l.made_at > now() - interval '1 day' AND m.user_id IS NOT NULL AND m.deactivated_at IS NULL
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = m.id AND c.changed_at > l.made_at);
+
+-- name: PasswordLinkUse :execrows
+-- Uses a link up, for who holds MemberLock.
+DELETE FROM password_link l WHERE l.token_digest = @token_digest AND l.made_at > now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = l.member_id AND c.changed_at > l.made_at);
+
 -- name: APIKeyRead :one
 SELECT id, account_id FROM api_key WHERE key_digest = @key_digest AND revoked_at IS NULL;
 

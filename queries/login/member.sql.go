@@ -395,6 +395,54 @@ func (q *Queries) MemberUpdate(ctx context.Context, arg MemberUpdateParams) (int
 	return result.RowsAffected(), nil
 }
 
+const passwordLinkRead = `-- name: PasswordLinkRead :one
+SELECT m.id, m.account_id, coalesce(m.user_id, '')::text AS user_id, m.language, a.language AS account_language,
+    (m.phone_index IS NOT NULL)::boolean AS has_number, coalesce(m.has_email, false)::boolean AS has_email
+FROM password_link l JOIN member m ON m.id = l.member_id JOIN account a ON a.id = m.account_id
+WHERE l.token_digest = $1 AND l.made_at > now() - interval '1 day' AND m.user_id IS NOT NULL AND m.deactivated_at IS NULL
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = m.id AND c.changed_at > l.made_at)
+`
+
+type PasswordLinkReadRow struct {
+	ID              [16]byte
+	AccountID       [16]byte
+	UserID          string
+	Language        *string
+	AccountLanguage string
+	HasNumber       bool
+	HasEmail        bool
+}
+
+// Whose password a link lets be chosen.
+func (q *Queries) PasswordLinkRead(ctx context.Context, tokenDigest []byte) (PasswordLinkReadRow, error) {
+	row := q.db.QueryRow(ctx, passwordLinkRead, tokenDigest)
+	var i PasswordLinkReadRow
+	err := row.Scan(
+		&i.ID,
+		&i.AccountID,
+		&i.UserID,
+		&i.Language,
+		&i.AccountLanguage,
+		&i.HasNumber,
+		&i.HasEmail,
+	)
+	return i, err
+}
+
+const passwordLinkUse = `-- name: PasswordLinkUse :execrows
+DELETE FROM password_link l WHERE l.token_digest = $1 AND l.made_at > now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM credential c WHERE c.member_id = l.member_id AND c.changed_at > l.made_at)
+`
+
+// Uses a link up, for who holds MemberLock.
+func (q *Queries) PasswordLinkUse(ctx context.Context, tokenDigest []byte) (int64, error) {
+	result, err := q.db.Exec(ctx, passwordLinkUse, tokenDigest)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const passwordRead = `-- name: PasswordRead :one
 SELECT digest, (must_change_since IS NOT NULL)::boolean AS must_change FROM credential WHERE member_id = $1
 `

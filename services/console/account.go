@@ -2,9 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,13 +125,11 @@ func (c *Console) CreateKey(ctx context.Context, account uuid.UUID, name string,
 		return id, key, fmt.Errorf("making a key: %w", err)
 	}
 	if key = made; key.Empty() {
-		b := make([]byte, 32)
-		rand.Read(b)
-		key = secret.New(base64.RawURLEncoding.EncodeToString(b))
+		token, _ := secret.NewToken()
+		key = secret.New(token)
 	}
-	digest := sha256.Sum256([]byte(key.Reveal()))
 	err = c.change(ctx, account, []event.Data{event.KeyCreated{Account: account, Key: id, By: operator}}, func(db *queries.Queries) error {
-		return db.APIKeyInsert(ctx, queries.APIKeyInsertParams{ID: id, AccountID: account, Name: name, KeyDigest: digest[:]})
+		return db.APIKeyInsert(ctx, queries.APIKeyInsertParams{ID: id, AccountID: account, Name: name, KeyDigest: secret.Digest(key.Reveal())})
 	})
 	if pgErr := new(pgconn.PgError); errors.As(err, &pgErr) && pgErr.ConstraintName == "api_key_digest_key" {
 		return id, key, ErrKeyTaken

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -222,6 +223,25 @@ func (c *Console) postPassword(w http.ResponseWriter, r *http.Request, who perso
 	return nil
 }
 
+// linkAnswer is what POST /v1/members/{id}/password-link answers.
+type linkAnswer struct {
+	Address   string    `json:"address"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func (c *Console) postPasswordLink(w http.ResponseWriter, r *http.Request, who person) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	made, err := c.MakePasswordLink(r.Context(), who.Actor, id)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, linkAnswer{made.Address.Reveal(), made.ExpiresAt})
+	return nil
+}
+
 func (c *Console) getDevices(w http.ResponseWriter, r *http.Request, who person) error {
 	id, err := pathID(r, "id")
 	if err != nil {
@@ -259,6 +279,7 @@ func (c *Console) members() []route {
 		{"POST /v1/members/{id}/reactivate", onMember(func(r *http.Request, by access.Actor, id uuid.UUID) error { return c.Reactivate(r.Context(), by, id) })},
 		{"POST /v1/members/{id}/unlock", onMember(func(r *http.Request, by access.Actor, id uuid.UUID) error { return c.Unlock(r.Context(), by, id) })},
 		{"POST /v1/members/{id}/password", c.postPassword},
+		{"POST /v1/members/{id}/password-link", c.postPasswordLink},
 		{"GET /v1/members/{id}/assignments", c.getAssignments},
 		{"PUT /v1/members/{id}/assignments/{staff}", onPart("staff", func(r *http.Request, by access.Actor, id, staff uuid.UUID) error {
 			return c.Assign(r.Context(), by, id, staff)

@@ -72,6 +72,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/v1/members/{owner}/unlock", nil, owners, 204},
 		{"POST", "/v1/members/{client}/password", nil, manages, 200},
 		{"POST", "/v1/members/{owner}/password", nil, owners, 200},
+		{"POST", "/v1/members/{client}/password-link", nil, manages, 200},
+		{"POST", "/v1/members/{owner}/password-link", nil, owners, 200},
 		{"GET", "/v1/members/{client}/assignments", nil, manages, 200},
 		{"PUT", "/v1/members/{client}/assignments/" + foreignStaff, nil, manages, 204},
 		{"DELETE", "/v1/members/{assigned}/assignments/" + foreignStaff, nil, manages, 204},
@@ -196,6 +198,8 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	nameless := asOwner("no user ID", "POST", "/v1/members", map[string]any{"role": "provider"}, 201, "")
 	asOwner("a password", "POST", path+"/password", nil, 200, "")
 	asOwner("no password", "POST", nameless.header.Get("Location")+"/password", nil, 409, "no-user-id")
+	asOwner("a link", "POST", path+"/password-link", nil, 200, "")
+	asOwner("no link", "POST", nameless.header.Get("Location")+"/password-link", nil, 409, "no-user-id")
 	asOwner("unlocking", "POST", client+"/unlock", nil, 204, "")
 	staff, _ := nameless.body["id"].(string)
 	asOwner("assigning", "PUT", client+"/assignments/"+staff, nil, 204, "")

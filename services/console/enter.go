@@ -1,8 +1,6 @@
 package console
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/secret"
 )
 
 // People sign in at login, with the device that is registered there. Login hands them over by
@@ -21,19 +20,11 @@ import (
 // it: the console's cookie holds what the code's challenge is the digest of, as PKCE does it
 // (RFC 7636 section 4).
 
-// random is 256 bits of crypto/rand, as text.
-func random() string {
-	b := make([]byte, 32)
-	rand.Read(b)
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
 // begin sends a browser to login, to come back with a code.
 func (c *Console) begin(w http.ResponseWriter) error {
-	verifier := random()
+	verifier, challenge := secret.NewToken()
 	page.SetCookie(w, enterCookie, verifier, enterLife)
-	challenge := sha256.Sum256([]byte(verifier))
-	return page.To(w, c.o.Served.Login+"/console?challenge="+base64.RawURLEncoding.EncodeToString(challenge[:]))
+	return page.To(w, c.o.Served.Login+"/console?challenge="+base64.RawURLEncoding.EncodeToString(challenge))
 }
 
 var errNotEntered = page.Problem(http.StatusForbidden, "not-entered", "Please try again", "This way in was used before, or took too long. Open the console again.")
@@ -45,8 +36,7 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) error {
 	if verifier == "" || code == "" || len(code) > 128 {
 		return errNotEntered
 	}
-	challenge, digest := sha256.Sum256([]byte(verifier)), sha256.Sum256([]byte(code))
-	grant, err := c.q.GrantTake(r.Context(), queries.GrantTakeParams{CodeDigest: digest[:], Challenge: challenge[:]})
+	grant, err := c.q.GrantTake(r.Context(), queries.GrantTakeParams{CodeDigest: secret.Digest(code), Challenge: secret.Digest(verifier)})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errNotEntered
 	}
@@ -57,9 +47,8 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("making a session of the console: %w", err)
 	}
-	token := random()
-	own := sha256.Sum256([]byte(token))
-	err = c.q.ConsoleSessionInsert(r.Context(), queries.ConsoleSessionInsertParams{TokenDigest: own[:], ID: id, SessionID: grant.SessionID, MemberID: grant.MemberID, AccountID: grant.AccountID})
+	token, own := secret.NewToken()
+	err = c.q.ConsoleSessionInsert(r.Context(), queries.ConsoleSessionInsertParams{TokenDigest: own, ID: id, SessionID: grant.SessionID, MemberID: grant.MemberID, AccountID: grant.AccountID})
 	if err != nil {
 		return fmt.Errorf("making a session of the console: %w", err)
 	}
@@ -72,8 +61,7 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) error {
 
 // signOutForm ends the session of the console. The one of login stays.
 func (c *Console) signOutForm(v *visit) error {
-	digest := sha256.Sum256([]byte(v.token))
-	if _, err := c.q.ConsoleSessionEnd(v.r.Context(), digest[:]); err != nil {
+	if _, err := c.q.ConsoleSessionEnd(v.r.Context(), secret.Digest(v.token)); err != nil {
 		return fmt.Errorf("ending a session of the console: %w", err)
 	}
 	page.SetCookie(v.w, sessionCookie, "", 0)

@@ -28,7 +28,7 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "link", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "self", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {

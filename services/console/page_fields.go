@@ -8,6 +8,7 @@ import (
 
 	"latchkey.dev/services/access"
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/phone"
 )
@@ -64,7 +65,8 @@ func (c *Console) newPage(at string) func(*visit) error {
 		if err != nil {
 			return err
 		}
-		f.Once, f.Role = random(), string(device.Provider)
+		f.Once, _ = secret.NewToken() // names the request, so that a form sent twice makes one person
+		f.Role = string(device.Provider)
 		return render(v.w, http.StatusOK, "new", f)
 	}
 }
@@ -293,6 +295,7 @@ func (c *Console) peoplePages() []pageRoute {
 		{"POST /people/{id}/reactivate", c.personForm("reactivate", c.Reactivate)},
 		{"POST /people/{id}/unlock", c.personForm("unlock", c.Unlock)},
 		{"POST /people/{id}/password", c.resetForm},
+		{"POST /people/{id}/password-link", c.linkForm},
 		{"POST /people/{id}/revoke", c.revokeForm},
 		{"POST /people/{id}/assign", c.assignForm},
 		{"POST /people/{id}/unassign", c.unassignForm},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -143,6 +144,33 @@ func (c *Console) resetForm(v *visit) error {
 		return err
 	}
 	return v.handOut(Created{ID: id, UserID: text(m.UserID), Password: made}, at(m))
+}
+
+func (c *Console) linkForm(v *visit) error {
+	id, err := pathID(v.r, "id")
+	if err != nil {
+		return err
+	}
+	made, err := c.MakePasswordLink(v.r.Context(), v.who.Actor, id)
+	if err != nil {
+		return v.did("", err)
+	}
+	m, err := c.readMember(v.r.Context(), v.who.Actor, id, access.ResetPassword)
+	if err != nil {
+		return err
+	}
+	base, err := v.view(v.lang().Say("people:link.title"), at(m))
+	if err != nil {
+		return err
+	}
+	return render(v.w, http.StatusOK, "link", linkView{base, id.String(), v.called(m.shown()), made.Address.Reveal(), made.ExpiresAt})
+}
+
+// linkView shows a link, this once.
+type linkView struct {
+	view
+	ID, Who, Address string
+	Until            time.Time
 }
 
 func (c *Console) revokeForm(v *visit) error {

@@ -124,6 +124,8 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		{"POST /people/{id}/unlock", "{staff}", nil, manages, 303},
 		{"POST /people/{id}/password", "{client}", nil, manages, 200},
 		{"POST /people/{id}/password", "{owner}", nil, "owner", 200},
+		{"POST /people/{id}/password-link", "{client}", nil, manages, 200},
+		{"POST /people/{id}/password-link", "{owner}", nil, "owner", 200},
 		{"POST /people/{id}/revoke", "{staff}", url.Values{"device": {"all"}}, manages, 303},
 		{"POST /people/{id}/assign", "{client}", url.Values{"staff": {"the-provider"}}, manages, 303},
 		{"POST /people/{id}/unassign", "{assigned}", url.Values{"staff": {staff.String()}}, manages, 303},

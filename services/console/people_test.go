@@ -2,10 +2,12 @@ package console_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -264,7 +266,7 @@ func TestUnlockingLiftsWhatHoldsBack(t *testing.T) {
 func TestAPasswordIsResetAndMustBeChanged(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, console.Account{})
-	ada := c.person(console.NewMember{Role: device.Provider, UserID: "ada"})
+	ada := c.person(console.NewMember{Role: device.Provider, UserID: "ada", Phone: "604 441 0142", Email: "ada@example.org"})
 	c.exec("UPDATE credential SET must_change_since = NULL")
 	c.session(ada.ID, nil)
 	before := c.count("SELECT count(*) FROM credential")
@@ -272,13 +274,44 @@ func TestAPasswordIsResetAndMustBeChanged(t *testing.T) {
 	if err != nil || len(made.Reveal()) < 20 {
 		t.Fatalf("made a password of %d characters, %v", len(made.Reveal()), err)
 	}
-	c.tells("resetting", "member.password_reset")
+	c.tells("resetting", "member.password_reset", "notice.requested", "notice.requested")
+	if n := c.count("SELECT count(*) FROM notice WHERE member_id = $1 AND kind = 'password_reset'", ada.ID); n != 2 {
+		t.Errorf("the person is told %d times, want by text and by mail", n)
+	}
 	if m, err := c.Member(t.Context(), c.by, ada.ID); err != nil || !m.MustChange || c.sessions(ada.ID) != 0 || before != 1 {
 		t.Errorf("after a reset: %+v, %d sessions, %v", m, c.sessions(ada.ID), err)
 	}
 	nameless := c.person(console.NewMember{Role: device.Provider})
 	_, err = c.ResetPassword(t.Context(), c.by, nameless.ID)
 	refused(t, "a password for who has no user ID", err, "no-user-id")
+}
+
+// A link is another one each time, and changes nothing before it is used.
+func TestALinkToChooseAPassword(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, console.Account{})
+	ada := c.person(console.NewMember{Role: device.Provider, UserID: "ada"})
+	c.session(ada.ID, nil)
+	var links []string
+	for range 2 {
+		made, err := c.MakePasswordLink(t.Context(), c.by, ada.ID)
+		if err != nil || time.Until(made.ExpiresAt).Round(time.Hour) != 24*time.Hour {
+			t.Fatalf("a link until %v, %v", made.ExpiresAt, err)
+		}
+		c.tells("a link", "member.password_link_made")
+		links = append(links, made.Address.Reveal())
+	}
+	path, token, _ := strings.Cut(links[1], "/choose-password/")
+	digest := sha256.Sum256([]byte(token))
+	if n := c.count("SELECT count(*) FROM password_link WHERE member_id = $1 AND token_digest = $2", ada.ID, digest[:]); n != 1 || path != "" || links[0] == links[1] || c.count("SELECT count(*) FROM password_link") != 1 {
+		t.Errorf("%d links are kept, of %q", n, links)
+	}
+	if c.sessions(ada.ID) != 1 {
+		t.Error("the sessions ended before the link was used")
+	}
+	nameless := c.person(console.NewMember{Role: device.Provider})
+	_, err := c.MakePasswordLink(t.Context(), c.by, nameless.ID)
+	refused(t, "a link for who has no user ID", err, "no-user-id")
 }
 
 func TestDevicesAreSeenAndRevoked(t *testing.T) {

@@ -3,19 +3,13 @@ package console
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/google/uuid"
 
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/access"
 	"latchkey.dev/services/event"
-	"latchkey.dev/services/internal/password"
-	"latchkey.dev/services/internal/secret"
-	"latchkey.dev/services/internal/web"
 )
-
-var errNoUserID = web.NewProblem(http.StatusConflict, "no-user-id", "No user ID", "This person does not sign in here and has no password. Give the person a user ID first.")
 
 // Deactivate lets a person in no more: sessions and registrations end. It does nothing to
 // who is deactivated.
@@ -56,33 +50,6 @@ func (c *Console) Unlock(ctx context.Context, by access.Actor, id uuid.UUID) err
 		err := db.MemberUnlock(ctx, queries.MemberUnlockParams{ID: id, AccountID: by.Account, UserDigest: c.o.People.UserLimit(text(m.UserID))})
 		return []event.Data{event.MemberUnlocked{Member: id, By: by.By()}}, err
 	})
-}
-
-// ResetPassword gives a person another password, shown this once. It must be changed after
-// the next code. The person's sessions end.
-func (c *Console) ResetPassword(ctx context.Context, by access.Actor, id uuid.UUID) (secret.String, error) {
-	m, err := c.readMember(ctx, by, id, access.ResetPassword)
-	if err != nil {
-		return secret.String{}, err
-	}
-	if m.UserID == nil {
-		return secret.String{}, errNoUserID
-	}
-	made := password.Generate()
-	digest, err := c.passwords.Hash(ctx, made)
-	if err != nil {
-		return secret.String{}, err
-	}
-	err = c.changeMember(ctx, by, id, access.ResetPassword, func(db *queries.Queries, m member) ([]event.Data, error) {
-		if m.UserID == nil {
-			return nil, errNoUserID
-		}
-		return []event.Data{event.PasswordReset{Member: id, By: by.By()}}, db.CredentialWrite(ctx, queries.CredentialWriteParams{MemberID: id, Digest: digest})
-	})
-	if err != nil {
-		return secret.String{}, err
-	}
-	return made, nil
 }
 
 // changeMember makes a change to a person while no code of the person's is being judged and

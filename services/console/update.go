@@ -226,6 +226,11 @@ func tell(ctx context.Context, db *queries.Queries, all []updating) (told []even
 		}
 		planned = append(planned, some...)
 	}
+	return tellOf(ctx, db, planned)
+}
+
+// tellOf has people told of changes.
+func tellOf(ctx context.Context, db *queries.Queries, planned []notice.Planned) (told []event.Data, err error) {
 	if len(planned) == 0 {
 		return nil, nil
 	}
@@ -240,9 +245,14 @@ func tell(ctx context.Context, db *queries.Queries, all []updating) (told []even
 	return told, nil
 }
 
+// addresses are those of a person of whom nothing changes them.
+func (m member) addresses() notice.Addresses {
+	return notice.Addresses{HadNumber: m.hasNumber(), HasNumber: m.hasNumber(), HadEmail: m.EmailIndex != nil, HasEmail: m.EmailIndex != nil}
+}
+
 // notices plans who is told of an update.
 func (u updating) notices() (all []notice.Planned, err error) {
-	a := notice.Addresses{HadNumber: u.hasNumber(), HasNumber: u.hasNumber(), HadEmail: u.EmailIndex != nil, HasEmail: u.EmailIndex != nil}
+	a := u.addresses()
 	if u.number != nil {
 		a.HasNumber = !u.number.IsZero()
 	}

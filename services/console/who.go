@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/access"
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 )
 
@@ -34,8 +34,8 @@ type person struct {
 
 // byCookie returns who has a session of the console. seen says that it was seen just now.
 func (c *Console) byCookie(ctx context.Context, token string) (person, error) {
-	digest := sha256.Sum256([]byte(token))
-	row, err := c.q.PersonByConsoleSession(ctx, digest[:])
+	digest := secret.Digest(token)
+	row, err := c.q.PersonByConsoleSession(ctx, digest)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return person{}, errNoSession
 	}
@@ -43,7 +43,7 @@ func (c *Console) byCookie(ctx context.Context, token string) (person, error) {
 		return person{}, fmt.Errorf("reading a session of the console: %w", err)
 	}
 	if row.Stale {
-		if err := c.q.ConsoleSessionSee(ctx, digest[:]); err != nil {
+		if err := c.q.ConsoleSessionSee(ctx, digest); err != nil {
 			return person{}, fmt.Errorf("keeping a session of the console: %w", err)
 		}
 	}
@@ -75,15 +75,15 @@ func (c *Console) byBearer(r *http.Request) (person, error) {
 	if !ok || !strings.EqualFold(kind, "Bearer") || token == "" || len(token) > 256 {
 		return person{}, errNoSession
 	}
-	digest := sha256.Sum256([]byte(token))
-	key, err := c.q.APIKeyRead(r.Context(), digest[:])
+	digest := secret.Digest(token)
+	key, err := c.q.APIKeyRead(r.Context(), digest)
 	if err == nil {
 		return person{Actor: access.Actor{Kind: access.Product, Account: key.AccountID, ID: key.ID}}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return person{}, fmt.Errorf("reading an API key: %w", err)
 	}
-	row, err := c.q.PersonBySession(r.Context(), digest[:])
+	row, err := c.q.PersonBySession(r.Context(), digest)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return person{}, errNoSession
 	}

@@ -60,7 +60,7 @@ var examples = []example{
 		AMR: []string{"pwd", "swk", "mfa"}, Upgraded: "browser_upgraded", Details: filled(120)}},
 	{"login", event.LoginRefused{Member: &member, Software: "mobile-2", Origin: "device_check", Reason: "no_number", Details: filled(120)}},
 	{"login", event.LoginEnded{Member: member, Session: session}},
-	{"login", event.PasswordChanged{Member: member}},
+	{"login", event.PasswordChanged{Member: member, Link: true}},
 	{"login", event.DeviceNamed{Member: member, Device: dev}},
 	{"login", event.DeviceRevoked{Member: member, Device: dev, Reason: "member", By: member.String()}},
 	{"login", event.MemberCreated{Member: member, Role: "provider", HasNumber: true, Country: "CA", By: "key:" + id(0x4e4).String()}},
@@ -89,6 +89,7 @@ var examples = []example{
 	{"console", event.MemberReactivated{Member: member, By: "key:" + id(0x4e4).String()}},
 	{"console", event.MemberUnlocked{Member: member, By: "member:" + id(0x3e4).String()}},
 	{"console", event.PasswordReset{Member: member, By: "operator"}},
+	{"console", event.PasswordLinkMade{Member: member, By: "operator"}},
 	{"console", event.ClientAssigned{Member: member, Staff: id(0x57a), By: "member:" + id(0x3e4).String()}},
 	{"console", event.ClientUnassigned{Member: member, Staff: id(0x57a), By: "operator"}},
 	{"auditor", event.NumberShown{Member: member, By: "member:" + id(0x3e4).String()}},
@@ -213,7 +214,7 @@ func TestNewGivesEachEventAnIDAndUTC(t *testing.T) {
 	east := time.FixedZone("east", 5*3600)
 	seen := map[uuid.UUID]bool{}
 	for range 1000 {
-		e, err := event.New("login", account, at.In(east), event.PasswordChanged{Member: member})
+		e, err := event.New("login", account, at.In(east), event.PasswordChanged{Member: member, Link: true})
 		if err != nil {
 			t.Fatal(err)
 		}

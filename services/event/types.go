@@ -16,7 +16,7 @@ var kinds = byType(
 	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
 	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
 	func() Data { return new(MemberLocked) }, func() Data { return new(NoticeRequested) }, func() Data { return new(NoticeSent) }, func() Data { return new(NoticeAbandoned) },
-	func() Data { return new(PasswordReset) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
+	func() Data { return new(PasswordReset) }, func() Data { return new(PasswordLinkMade) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
 	func() Data { return new(ExportRequested) }, func() Data { return new(MemberErased) },
 	func() Data { return new(NumberShown) }, func() Data { return new(MemberExported) }, func() Data { return new(KeyDestroyed) },
 )
@@ -99,6 +99,7 @@ type LoginEnded struct {
 // PasswordChanged: a person changed the own password.
 type PasswordChanged struct {
 	Member uuid.UUID `json:"member"`
+	Link   bool      `json:"link,omitempty"` // by a link that was handed out, without knowing the one before
 }
 
 // DeviceNamed: a person named a device. The name is the person's own words and is not told.
@@ -152,6 +153,12 @@ type MemberLocked struct {
 
 // MemberUnlocked: what held a person back from signing in was lifted: a lock, wrong codes, wrong passwords.
 type MemberUnlocked struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// PasswordLinkMade: a link was handed out by which a person chooses a password, once.
+type PasswordLinkMade struct {
 	Member uuid.UUID `json:"member"`
 	By     string    `json:"by"`
 }
@@ -391,6 +398,7 @@ func (MemberDeactivated) Type() string { return "latchkey.member.deactivated" }
 func (MemberReactivated) Type() string { return "latchkey.member.reactivated" }
 func (MemberUnlocked) Type() string    { return "latchkey.member.unlocked" }
 func (PasswordReset) Type() string     { return "latchkey.member.password_reset" }
+func (PasswordLinkMade) Type() string  { return "latchkey.member.password_link_made" }
 func (ClientAssigned) Type() string    { return "latchkey.member.assigned" }
 func (ClientUnassigned) Type() string  { return "latchkey.member.unassigned" }
 func (NumberChanged) Type() string     { return "latchkey.member.number_changed" }
@@ -439,6 +447,7 @@ func (d MemberDeactivated) Subject() uuid.UUID { return d.Member }
 func (d MemberReactivated) Subject() uuid.UUID { return d.Member }
 func (d MemberUnlocked) Subject() uuid.UUID    { return d.Member }
 func (d PasswordReset) Subject() uuid.UUID     { return d.Member }
+func (d PasswordLinkMade) Subject() uuid.UUID  { return d.Member }
 func (d ClientAssigned) Subject() uuid.UUID    { return d.Member }
 func (d ClientUnassigned) Subject() uuid.UUID  { return d.Member }
 func (d NumberChanged) Subject() uuid.UUID     { return d.Member }

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -68,16 +69,21 @@ func (l *Login) changeAddress(ctx context.Context, before queries.MemberReadRow,
 		if err := db.MemberLock(ctx, id); err != nil {
 			return nil, err
 		}
-		var p queries.NoticeTellParams
-		p.MemberIds, p.Kinds, p.Ids, p.Channels, p.Formers = notice.Rows(planned)
-		if err := db.NoticeTell(ctx, p); err != nil {
+		notices, err := tellOf(ctx, db, planned)
+		if err != nil {
 			return nil, err
 		}
 		more, err := do(db)
-		told := append([]event.Data{d}, more...)
-		for _, p := range planned {
-			told = append(told, p.Requested())
-		}
-		return told, err
+		return slices.Concat([]event.Data{d}, more, notices), err
 	})
+}
+
+// tellOf has people told of changes, before they are made: the former addresses are told too.
+func tellOf(ctx context.Context, db *queries.Queries, planned []notice.Planned) (told []event.Data, err error) {
+	for _, p := range planned {
+		told = append(told, p.Requested())
+	}
+	var p queries.NoticeTellParams
+	p.MemberIds, p.Kinds, p.Ids, p.Channels, p.Formers = notice.Rows(planned)
+	return told, db.NoticeTell(ctx, p)
 }

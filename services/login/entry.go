@@ -180,7 +180,7 @@ func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *q
 		l.o.Bus.Publish(e, "")
 		return out, nil
 	}
-	token, digest := newToken()
+	token, digest := secret.NewToken()
 	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
 		db := l.q.WithTx(tx)
 		if err := insertSession(ctx, db, newSession{session, row.MemberID, row.AccountID, row.SoftwareID, &dev, out.AMR, row.CreatedAt, digest}); err != nil {

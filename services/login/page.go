@@ -10,6 +10,7 @@ import (
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/internal/page"
+	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/notice"
 	"latchkey.dev/services/words"
@@ -20,7 +21,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "signed-out", "not-me", "problem")
+var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "choose", "signed-out", "not-me", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -57,6 +58,8 @@ func (l *Login) pages(mux *http.ServeMux) {
 	serve("POST /prove-number", l.signedIn(l.proveForm))
 	serve("GET /password", l.signedIn(l.passwordPage))
 	serve("POST /password", l.signedIn(l.passwordForm))
+	serve("GET "+password.LinkPath+"{token}", l.choosePage)
+	serve("POST "+password.LinkPath+"{token}", l.chooseForm)
 	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))
 	serve("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
 	serve("GET "+notice.Path+"{token}", l.notMePage)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	queries "latchkey.dev/queries/login"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 )
 
@@ -26,7 +27,7 @@ func (l *Login) consolePage(v *visit) error {
 	case mustChange(*v.session):
 		return v.to("/password")
 	}
-	code, digest := newToken()
+	code, digest := secret.NewToken()
 	err = l.q.ConsoleGrantInsert(v.r.Context(), queries.ConsoleGrantInsertParams{CodeDigest: digest, Challenge: challenge,
 		SessionID: v.session.ID, MemberID: v.session.MemberID, AccountID: v.session.AccountID})
 	if err != nil {

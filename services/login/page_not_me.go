@@ -75,6 +75,8 @@ func (l *Login) notMePage(v *visit) error {
 		data.About = v.lang.Say("notice:page.number_changed", values...)
 	case notice.EmailChanged:
 		data.About = v.lang.Say("notice:page.email_changed", values...)
+	case notice.PasswordReset:
+		data.About = v.lang.Say("notice:page.password_reset", values...)
 	default:
 		data.About = v.lang.Say("notice:page.device_registered", values...)
 	}

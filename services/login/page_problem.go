@@ -30,6 +30,7 @@ var problems = map[string]sentences{
 	"too-many-codes":            {"login:problem.too_many_codes.title", "login:problem.too_many_codes.detail"},
 	"other-device":              {"login:problem.other_device.title", "login:told.no_key"},
 	"link-gone":                 {"notice:page.gone_title", "notice:page.gone"},
+	"password-link-gone":        {"login:problem.password_link_gone.title", "login:problem.password_link_gone.detail"},
 	"member-locked":             {"login:problem.member_locked.title", "login:problem.member_locked.detail"},
 	"member-locked owner":       {"login:problem.member_locked.title", "login:problem.member_locked.detail_owner"},
 	"codes-locked":              {"login:problem.codes_locked.title", "login:problem.codes_locked.detail"},

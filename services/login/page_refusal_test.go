@@ -18,14 +18,14 @@ import (
 func TestForeignFormsAreRefused(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "pro", true)
-	h.member(ada)
+	id := h.member(ada)
 	b := h.browser()
 	page := b.enter("ada", password)
 	device := regexp.MustCompile(`/devices/([0-9a-f-]{36})/revoke`).FindStringSubmatch(page)[1]
 	good, fresh := b.form, h.browser()
 	fresh.open("/sign-in")
 	before := h.count("SELECT count(*) FROM login_event")
-	for _, path := range []string{"/sign-in", "/sign-out", "/password", "/devices/" + device + "/name", "/devices/" + device + "/revoke", "/check/" + device, "/check/" + device + "/texts"} {
+	for _, path := range []string{"/sign-in", "/sign-out", "/password", "/devices/" + device + "/name", "/devices/" + device + "/revoke", "/check/" + device, "/check/" + device + "/texts", h.chooses(id, "a-token")} {
 		for what, c := range map[string]struct {
 			token   string
 			headers []string

@@ -117,7 +117,7 @@ func (v *visit) sender() (s sender, err error) {
 		return sender{kind: "key", thumbprint: p.Thumbprint, once: onceAt(p.ID, p.NonceTime), challenge: p.Challenge}, err
 	}
 	if s.token = page.Cookie(v.r, deviceCookie); len(s.token) != bearerLength {
-		s.token, _ = newToken()
+		s.token, _ = secret.NewToken()
 	}
 	// There is no proof to use up: who has the cookie may send again.
 	var once [32]byte

@@ -174,11 +174,13 @@ func (l *Login) putPassword(w http.ResponseWriter, r *http.Request) error {
 	return done(w, l.changePassword(r.Context(), s, in.Old, in.New))
 }
 
+var errWeakPassword = web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
+
 // changePassword changes the own password, which the person must know: a session alone is
 // not enough. The person's other sessions end.
 func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, old, fresh secret.String) error {
 	if !password.Fits(fresh) {
-		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "A password has 12 to 256 characters.")
+		return errWeakPassword
 	}
 	if s.MustChange && fresh.Equal(old) {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.").In("given")

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/device"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/internal/web"
 )
@@ -47,8 +47,8 @@ func (l *Login) settled(r *http.Request) (queries.SessionReadRow, error) {
 func mustChange(s queries.SessionReadRow) bool { return s.MustChange && s.DeviceID != nil }
 
 func (l *Login) sessionOf(ctx context.Context, token string) (queries.SessionReadRow, error) {
-	digest := sha256.Sum256([]byte(token))
-	s, err := l.q.SessionRead(ctx, digest[:])
+	digest := secret.Digest(token)
+	s, err := l.q.SessionRead(ctx, digest)
 	if noRows(err) {
 		return s, errNoSession
 	}
@@ -56,7 +56,7 @@ func (l *Login) sessionOf(ctx context.Context, token string) (queries.SessionRea
 		return s, fmt.Errorf("reading a session: %w", err)
 	}
 	if s.Stale {
-		if err := l.q.SessionSee(ctx, digest[:]); err != nil {
+		if err := l.q.SessionSee(ctx, digest); err != nil {
 			return s, fmt.Errorf("keeping a session: %w", err)
 		}
 	}
@@ -95,9 +95,9 @@ func (l *Login) deleteSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (l *Login) endSession(ctx context.Context, s queries.SessionReadRow, token string) error {
-	digest := sha256.Sum256([]byte(token))
+	digest := secret.Digest(token)
 	return l.change(ctx, s.AccountID, event.LoginEnded{Member: s.MemberID, Session: s.ID}, func(db *queries.Queries) (int64, error) {
-		return db.SessionEnd(ctx, digest[:])
+		return db.SessionEnd(ctx, digest)
 	})
 }
 

@@ -2,9 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -98,7 +95,7 @@ func (l *Login) signIn(r *http.Request, q question, in signInRequest) (a answer,
 
 // openSession spends the proof and writes session and event in one transaction.
 func (l *Login) openSession(ctx context.Context, q question, a answer) (string, error) {
-	token, digest := newToken()
+	token, digest := secret.NewToken()
 	err := store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
 		db := l.q.WithTx(tx)
 		spent, err := db.ProofSpend(ctx, queries.ProofSpendParams{
@@ -233,15 +230,6 @@ func facetsOf(r *http.Request, s software, own *device.Facets) device.Facets {
 	}
 	return device.FromHeaders(device.Headers{UserAgent: header(r, "User-Agent"), Brands: header(r, "Sec-CH-UA"),
 		Platform: header(r, "Sec-CH-UA-Platform"), PlatformVersion: header(r, "Sec-CH-UA-Platform-Version")})
-}
-
-// newToken makes an opaque 256-bit token and the digest that is stored of it.
-func newToken() (token string, digest []byte) {
-	b := make([]byte, 32)
-	rand.Read(b)
-	token = base64.RawURLEncoding.EncodeToString(b)
-	d := sha256.Sum256([]byte(token))
-	return token, d[:]
 }
 
 // clip bounds what is kept of a header.

@@ -22,10 +22,11 @@ const (
 	DeviceRegistered Kind = "device_registered"
 	NumberChanged    Kind = "number_changed"
 	EmailChanged     Kind = "email_changed"
+	PasswordReset    Kind = "password_reset" // by others, or by a link from others
 )
 
 // Kinds is the closed set of kinds.
-var Kinds = []Kind{DeviceRegistered, NumberChanged, EmailChanged}
+var Kinds = []Kind{DeviceRegistered, NumberChanged, EmailChanged, PasswordReset}
 
 // Channel is how a notice goes.
 type Channel string
@@ -56,8 +57,8 @@ type Planned struct {
 // Addresses are what a person has before and after a change.
 type Addresses struct{ HadNumber, HasNumber, HadEmail, HasEmail bool }
 
-// OfChange plans who is told of a change of a person's number or e-mail address: the old one
-// and the new one, and the other channel's (NIST SP 800-63B-4 section 4.6).
+// OfChange plans which of a person's addresses are told of a change: of a number or an e-mail
+// address the old one and the new one, and the other channel's (NIST SP 800-63B-4 section 4.6).
 func OfChange(kind Kind, member uuid.UUID, a Addresses) (all []Planned, err error) {
 	add := func(is bool, c Channel, former bool) {
 		if !is || err != nil {
@@ -103,10 +104,10 @@ type Message struct {
 
 // The sentences of each kind.
 var (
-	texts    = map[Kind]string{DeviceRegistered: "notice:text.device_registered", NumberChanged: "notice:text.number_changed", EmailChanged: "notice:text.email_changed"}
-	shorts   = map[Kind]string{DeviceRegistered: "notice:short.device_registered", NumberChanged: "notice:short.number_changed", EmailChanged: "notice:short.email_changed"}
-	subjects = map[Kind]string{DeviceRegistered: "notice:subject.device_registered", NumberChanged: "notice:subject.number_changed", EmailChanged: "notice:subject.email_changed"}
-	mails    = map[Kind]string{DeviceRegistered: "notice:mail.device_registered", NumberChanged: "notice:mail.number_changed", EmailChanged: "notice:mail.email_changed"}
+	texts    = map[Kind]string{DeviceRegistered: "notice:text.device_registered", NumberChanged: "notice:text.number_changed", EmailChanged: "notice:text.email_changed", PasswordReset: "notice:text.password_reset"}
+	shorts   = map[Kind]string{DeviceRegistered: "notice:short.device_registered", NumberChanged: "notice:short.number_changed", EmailChanged: "notice:short.email_changed", PasswordReset: "notice:short.password_reset"}
+	subjects = map[Kind]string{DeviceRegistered: "notice:subject.device_registered", NumberChanged: "notice:subject.number_changed", EmailChanged: "notice:subject.email_changed", PasswordReset: "notice:subject.password_reset"}
+	mails    = map[Kind]string{DeviceRegistered: "notice:mail.device_registered", NumberChanged: "notice:mail.number_changed", EmailChanged: "notice:mail.email_changed", PasswordReset: "notice:mail.password_reset"}
 )
 
 // SMS is the text: one GSM-7 segment, else code.ErrNotOneSegment. It begins with the name of

@@ -1,8 +1,9 @@
 package notice
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
+
+	"latchkey.dev/services/internal/secret"
 )
 
 // Path is where the pages of "this was not me" are, below the origin of the sign-in pages.
@@ -26,8 +27,7 @@ func Digest(token string) ([]byte, bool) {
 	if err != nil || len(b) != tokenBytes[Text] && len(b) != tokenBytes[Email] {
 		return nil, false
 	}
-	d := sha256.Sum256([]byte(token))
-	return d[:], true
+	return secret.Digest(token), true
 }
 
 // Link is the address of the page for a token.

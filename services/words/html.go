@@ -10,10 +10,11 @@ import (
 //
 //	t KEY [NAME VALUE]...  the sentence of a key; values are escaped unless they are HTML
 //	date TIME              a day, as "2 January 2006", with the moment as programs read it
+//	clock TIME             the minute of a day in UTC, as "15:04"
 //	strong VALUE           a value that stands out
 //	live ID VALUE          a value that the page's script keeps up to date, by its element's id
 func (l Language) Funcs() template.FuncMap {
-	return template.FuncMap{"t": l.html, "date": l.day, "strong": strong, "live": live}
+	return template.FuncMap{"t": l.html, "date": l.day, "clock": clock, "strong": strong, "live": live}
 }
 
 // html says a sentence in a page. Sentences hold no markup (the tests see to it), so with
@@ -30,6 +31,8 @@ func (l Language) html(key string, pairs ...any) template.HTML {
 	}
 	return template.HTML(l.Say(key, safe...))
 }
+
+func clock(t time.Time) string { return t.UTC().Format("15:04") }
 
 func strong(v any) template.HTML {
 	return template.HTML("<strong>" + template.HTMLEscapeString(fmt.Sprint(v)) + "</strong>")

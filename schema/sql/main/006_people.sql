@@ -114,8 +114,18 @@ ALTER TABLE console_event DROP CONSTRAINT console_event_type;
 ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
-    'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset',
+    'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset', 'latchkey.member.password_link_made',
     'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.notice.requested'));
+
+-- password_link lets a person choose a password, once and for a day, in place of the one that
+-- is there; it is dead once that one was changed otherwise. A person has one at a time.
+CREATE TABLE password_link (
+    member_id uuid PRIMARY KEY,
+    token_digest bytea NOT NULL UNIQUE,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT password_link_token_digest CHECK (length(token_digest) = 32)
+);
+CREATE INDEX password_link_made_at ON password_link (made_at);
 
 -- idempotency_key remembers a request that made a person, or a line of an imported file that
 -- did: sent again, it makes nobody else.
@@ -160,6 +170,9 @@ GRANT INSERT, UPDATE (role, user_id, phone_sealed, phone_details, phone_version,
     email_sealed, email_details, email_version, email_index, language, locked_at, updated_at, deactivated_at, version) ON member TO latchkey_console;
 GRANT SELECT (member_id, changed_at, must_change_since), INSERT, UPDATE ON credential TO latchkey_console;
 GRANT SELECT, INSERT, DELETE ON client_assignment TO latchkey_console;
+-- a digest of a link is written here and never read; login knows it by what is brought
+GRANT SELECT (member_id, made_at), INSERT, UPDATE (token_digest, made_at), DELETE ON password_link TO latchkey_console;
+GRANT SELECT, DELETE ON password_link TO latchkey_login;
 GRANT SELECT, UPDATE (revoked_at, revoke_reason) ON device TO latchkey_console;
 GRANT SELECT, UPDATE (hour_count, day_count, consecutive) ON member_try TO latchkey_console;
 GRANT SELECT (scope, key_digest), DELETE ON limit_counter TO latchkey_console;

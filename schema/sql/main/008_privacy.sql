@@ -96,6 +96,7 @@ BEGIN
     DELETE FROM member_try WHERE member_id = erased;
     DELETE FROM number_proof WHERE member_id = erased;
     DELETE FROM idempotency_key WHERE member_id = erased;
+    DELETE FROM password_link WHERE member_id = erased;
     DELETE FROM privacy_job_event USING privacy_job j WHERE job_id = j.id AND j.member_id = erased;
     DELETE FROM privacy_job WHERE member_id = erased AND kind = 'export';
     UPDATE device SET name = '', registered_facets = '{}', seen_facets = '{}' WHERE member_id = erased;

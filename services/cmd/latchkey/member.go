@@ -25,6 +25,7 @@ type memberCommands struct {
 	Reactivate    memberReactivate    `cmd:"" help:"Let a deactivated person in again."`
 	Unlock        memberUnlock        `cmd:"" help:"Lift what holds a person back: a lock, wrong codes, wrong passwords."`
 	ResetPassword memberResetPassword `cmd:"" help:"Give a person another password. It is shown once."`
+	PasswordLink  memberPasswordLink  `cmd:"" help:"Make a link by which a person chooses a password, once and within a day. It is shown once."`
 }
 
 // inAccount are the flags of a command that acts in one account.
@@ -204,6 +205,22 @@ func (c *memberResetPassword) Run(ctx context.Context) error {
 			return err
 		}
 		return printJSON(map[string]string{"password": password.Reveal()})
+	})
+}
+
+type memberPasswordLink struct {
+	onMember
+	Login string `help:"How browsers reach login, as https://login.example." env:"LATCHKEY_LOGIN_ORIGIN" default:"http://localhost:8080"`
+}
+
+// Run makes a link and prints it.
+func (c *memberPasswordLink) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		made, err := o.MakePasswordLink(ctx, by, c.ID)
+		if err != nil {
+			return err
+		}
+		return printJSON(map[string]any{"address": c.Login + made.Address.Reveal(), "expires_at": made.ExpiresAt})
 	})
 }
 

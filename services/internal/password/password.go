@@ -26,6 +26,9 @@ const (
 	Max = 256
 )
 
+// LinkPath is where a person chooses a password by a link, below the origin of the sign-in pages.
+const LinkPath = "/choose-password/"
+
 // Fits reports whether a password is neither too short nor too long.
 func Fits(p secret.String) bool { return len(p.Reveal()) >= Min && len(p.Reveal()) <= Max }
 
