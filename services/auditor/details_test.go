@@ -471,6 +471,7 @@ func TestNoTableIsForgottenInAnExport(t *testing.T) {
 		"notice": exported, "client_assignment": exported, "number_proof": exported, "member_try": exported,
 		"console_grant":   "lives for a minute, between login and console",
 		"idempotency_key": "lives for a day, keyed digests alone",
+		"password_link":   "lives for a day, a digest alone; that it was made is an event",
 		"privacy_job":     "is the export itself, and erasures, of whom nothing is left",
 	}
 	a := newArchive(t)

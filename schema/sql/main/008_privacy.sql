@@ -131,7 +131,7 @@ ALTER TABLE console_event DROP CONSTRAINT console_event_type;
 ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
-    'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset',
+    'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset', 'latchkey.member.password_link_made',
     'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.member.export_requested', 'latchkey.member.erased',
     'latchkey.notice.requested'));
 
