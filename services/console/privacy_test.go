@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -307,4 +308,73 @@ func (s *served) asksPrivacy(key, owner, provider string) (job string) {
 	s.wants("an export of who may not export any more", s.call(provider, "GET", path+"/export", nil), 403, "forbidden")
 	s.wants("the job of who may not export any more", s.call(provider, "GET", path, nil), 403, "forbidden")
 	return job
+}
+
+// The pages of an export and of an erasure: begun by a form, followed without a script, by any
+// console, and downloaded by who asked.
+func TestPagesOfExportsAndErasures(t *testing.T) {
+	t.Parallel()
+	s := serve(t, console.Account{})
+	boss, _ := s.signedIn(console.NewMember{Role: device.Owner, UserID: "boss", Language: "de"})
+	admin, _ := s.signedIn(console.NewMember{Role: device.Administrator, UserID: "admin"})
+	ada := s.person(console.NewMember{Role: device.Provider, UserID: "ada", Phone: number})
+	b, person := s.at(boss), "/people/"+ada.ID.String()
+	send := func(b browser, path string, fields ...string) (int, string, string) {
+		form := url.Values{"form": {b.fresh()}}
+		for i := 0; i < len(fields); i += 2 {
+			form.Set(fields[i], fields[i+1])
+		}
+		return b.request("POST", path, form)
+	}
+	if _, _, text := send(b, person+"/number"); !strings.Contains(text, "&#43;16044410142") && !strings.Contains(text, "+16044410142") || !strings.Contains(text, "ada@example.org") {
+		t.Errorf("shown is %s", text)
+	}
+	_, at, _ := send(b, person+"/export")
+	if !strings.HasPrefix(at, "/jobs/") {
+		t.Fatalf("an export leads to %q", at)
+	}
+	follow := func(b browser, want string, refresh bool) {
+		t.Helper()
+		status, _, text := b.request("GET", at, nil)
+		if status != 200 || !strings.Contains(text, want) || strings.Contains(text, "<progress") != refresh {
+			t.Errorf("the job's page answers %d %s, want %q", status, text, want)
+		}
+	}
+	s.exec("UPDATE privacy_job SET progress = 42")
+	follow(b, "42 % sind fertig.", true)
+	if status, _, _ := send(b, at+"/export", "format", "json"); status != 409 {
+		t.Errorf("a download that is not ready answers %d", status)
+	}
+	s.exec("UPDATE privacy_job SET progress = 100, done_at = now()")
+	follow(b, "Der Export ist fertig.", false)
+	if status, _, text := send(b, at+"/export", "format", "html"); status != 200 || text != "<!doctype html><html lang=de>" {
+		t.Errorf("a download to read answers %d %q", status, text)
+	}
+	if status, _, text := send(b, at+"/export", "format", "json"); status != 200 || !strings.Contains(text, "member:"+boss.String()) {
+		t.Errorf("a download as data answers %d %q", status, text)
+	}
+	for _, wrong := range []string{"", "xml"} {
+		if status, _, _ := send(b, at+"/export", "format", wrong); status != 400 {
+			t.Errorf("a download as %q answers %d", wrong, status)
+		}
+	}
+	other := s.at(admin)
+	for what, method := range map[string]string{at: "GET", at + "/export": "POST"} {
+		if status, _, _ := other.request(method, what, url.Values{"form": {other.fresh()}, "format": {"json"}}); status != 404 {
+			t.Errorf("somebody else's %s %s answers %d", method, what, status)
+		}
+	}
+	if status, _, text := send(b, person+"/erase", "confirm", "bob"); status != 422 || !strings.Contains(text, "Nichts wurde gelöscht") {
+		t.Errorf("a wrong confirmation answers %d %s", status, text)
+	}
+	_, at, _ = send(b, person+"/erase", "confirm", "ada")
+	follow(b, "Die Person ist gelöscht.", true)
+	if _, again, _ := send(b, person+"/erase", "confirm", "ada"); again != at {
+		t.Errorf("sent again it leads to %q, not %q", again, at)
+	}
+	s.exec("UPDATE privacy_job SET progress = 100, done_at = now()")
+	follow(b, "Der Schlüssel ist zerstört", false)
+	if status, _, _ := other.request("GET", at, nil); status != 404 {
+		t.Errorf("somebody else's erasure answers %d", status)
+	}
 }

@@ -22,11 +22,13 @@ import (
 	"github.com/tink-crypto/tink-go/v2/mac"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
+	"latchkey.dev/services/auditor"
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/dispatcher"
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/bustest"
+	"latchkey.dev/services/internal/details"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
@@ -154,11 +156,14 @@ func newWorld(t *testing.T, change func(*up.Options)) *world {
 	w.exec("INSERT INTO api_key (id, account_id, name, key_digest) VALUES ($1, $2, 'e2e', $3)", uuid.New(), account, digest[:])
 	w.exec("INSERT INTO software (id, kind, name, autofill_host) VALUES ('web', 'web', 'Maple', 'login.maple.example')")
 	numbers := must(seal.GenerateKey())(t)
-	people := seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: must(seal.GenerateKey())(t).Public()}
-	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l, Pages: pages,
+	wrap, opener := must(seal.GenerateKey())(t), must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	people := seal.People{IndexMAC: newMAC(t), Dispatcher: numbers.Public(), Auditor: wrap.Public()}
+	toAuditor := secret.New(rand.Text())
+	o := up.Options{MainURL: func(s string) secret.String { return db.URL("latchkey_" + s) }, KeysURL: func(s string) secret.String { return db.KeysURL("latchkey_" + s) }, BusURL: nats.URL(), Seed: nats.Seed, Public: l, Pages: pages, Details: opener,
 		Login:      login.Options{Origin: w.url, NonceMAC: newMAC(t), Console: w.console, People: people},
 		Dispatcher: dispatcher.Options{NumberKey: numbers, Origin: w.url, NoticeKey: secret.New(rand.Text()), Providers: []sms.Provider{{Name: "first", Sender: w.first}, {Name: "second", Sender: w.second}}},
-		Console:    console.Options{People: people, Served: &console.Served{Origin: w.console, Login: w.url, FormMAC: newMAC(t)}},
+		Auditor:    auditor.Options{WrapKey: wrap, DetailsKey: toAuditor, Settle: time.Second},
+		Console:    console.Options{People: people, Details: must(details.NewClient("http://"+opener.Addr().String(), toAuditor))(t), Served: &console.Served{Origin: w.console, Login: w.url, FormMAC: newMAC(t)}},
 		Logger:     slog.New(slog.DiscardHandler)}
 	change(&o)
 	k := must(up.New(t.Context(), o))(t)

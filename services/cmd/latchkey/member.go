@@ -26,6 +26,9 @@ type memberCommands struct {
 	Unlock        memberUnlock        `cmd:"" help:"Lift what holds a person back: a lock, wrong codes, wrong passwords."`
 	ResetPassword memberResetPassword `cmd:"" help:"Give a person another password. It is shown once."`
 	PasswordLink  memberPasswordLink  `cmd:"" help:"Make a link by which a person chooses a password, once and within a day. It is shown once."`
+	ShowNumber    memberShowNumber    `cmd:"" help:"Show a person's number and e-mail address. That somebody looked is recorded."`
+	Export        memberExport        `cmd:"" help:"Print all that is held of a person. Each time is recorded."`
+	Erase         memberErase         `cmd:"" help:"Erase a person, for good: all but an internal id and the events that name it, in which nothing sealed can be read any more."`
 }
 
 // inAccount are the flags of a command that acts in one account.

@@ -29,6 +29,11 @@ type operating struct {
 // withConsole opens an installation as its console, and waits a moment for what was
 // published. What does not get there is published by the console that runs.
 func withConsole(ctx context.Context, c serve.Common, do func(*operating) error) error {
+	return withConsoleAnd(ctx, c, nil, do)
+}
+
+// withConsoleAnd is withConsole with the auditor behind it, who opens people's details.
+func withConsoleAnd(ctx context.Context, c serve.Common, opener console.Details, do func(*operating) error) error {
 	keys := c.Folder()
 	main, err1 := keys.MainURL(bus.Console)
 	url, err2 := keys.BusURL()
@@ -43,7 +48,7 @@ func withConsole(ctx context.Context, c serve.Common, do func(*operating) error)
 		return err
 	}
 	defer h.Close()
-	console, err := console.New(console.Options{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, People: people})
+	console, err := console.New(console.Options{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, People: people, Details: opener})
 	if err != nil {
 		return err
 	}
