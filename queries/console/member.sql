@@ -30,6 +30,13 @@ WHERE (m.deactivated_at IS NOT NULL) = @deactivated::boolean AND m.role = ANY(@r
     AND (NOT @locked::boolean OR m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))
 ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT @most;
 
+-- name: AssignmentClients :many
+-- The clients of one of the staff, in the order of MemberList, a page after a place.
+SELECT m.id FROM client_assignment x JOIN member m ON m.id = x.client_id
+WHERE x.staff_id = @staff_id AND m.account_id = @account_id AND m.role = 'client' AND m.deactivated_at IS NULL
+    AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > (@after_name::text, @after_id::uuid)
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT @most;
+
 -- name: MemberListed :many
 -- What a list shows of people, in its order.
 SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,

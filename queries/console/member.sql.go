@@ -10,6 +10,48 @@ import (
 	"time"
 )
 
+const assignmentClients = `-- name: AssignmentClients :many
+SELECT m.id FROM client_assignment x JOIN member m ON m.id = x.client_id
+WHERE x.staff_id = $1 AND m.account_id = $2 AND m.role = 'client' AND m.deactivated_at IS NULL
+    AND (lower(coalesce(m.user_id, '')) COLLATE "C", m.id) > ($3::text, $4::uuid)
+ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id LIMIT $5
+`
+
+type AssignmentClientsParams struct {
+	StaffID   [16]byte
+	AccountID [16]byte
+	AfterName string
+	AfterID   [16]byte
+	Most      int32
+}
+
+// The clients of one of the staff, in the order of MemberList, a page after a place.
+func (q *Queries) AssignmentClients(ctx context.Context, arg AssignmentClientsParams) ([][16]byte, error) {
+	rows, err := q.db.Query(ctx, assignmentClients,
+		arg.StaffID,
+		arg.AccountID,
+		arg.AfterName,
+		arg.AfterID,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][16]byte
+	for rows.Next() {
+		var id [16]byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const memberFind = `-- name: MemberFind :many
 WITH found AS (
     SELECT e.id FROM member e WHERE e.email_index = $9::bytea AND e.account_id = $10

@@ -44,7 +44,8 @@ const (
 	ChangeOptions Action = "change_options"
 
 	List             Action = "list" // many people at once: lists, searches, exports of lists
-	See              Action = "see"  // a person, without the number, and the person's devices
+	ListOwn          Action = "list_own_clients"
+	See              Action = "see" // a person, without the number, and the person's devices
 	Create           Action = "create"
 	Update           Action = "update" // role, user ID, number, e-mail address
 	Deactivate       Action = "deactivate"
@@ -61,7 +62,7 @@ const (
 )
 
 // Actions is the closed set of actions.
-var Actions = []Action{SeeOptions, ChangeOptions, List, See, Create, Update, Deactivate, Reactivate, Unlock, ResetPassword, ShowNumber,
+var Actions = []Action{SeeOptions, ChangeOptions, List, ListOwn, See, Create, Update, Deactivate, Reactivate, Unlock, ResetPassword, ShowNumber,
 	RevokeDevice, RegistrationCode, Assign, Import, ExportPerson, Erase}
 
 // Target is the person that something is done to. For Create and for a change of role the
@@ -79,13 +80,15 @@ func (a Actor) In(action Action) bool {
 		return a.Kind == Operator || a.Kind == Member && a.Role == device.Owner
 	case List, Import:
 		return a.manages()
+	case ListOwn:
+		return a.Kind == Member && a.Role != device.Client
 	}
 	return false
 }
 
 // To reports whether an actor may do something to a person of the same account.
 func (a Actor) To(action Action, t Target) bool {
-	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, Import}, action) {
+	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, ListOwn, Import}, action) {
 		return a.In(action)
 	}
 	self := a.Kind == Member && a.ID == t.ID

@@ -58,6 +58,31 @@ func (c *Console) getMembers(w http.ResponseWriter, r *http.Request, who person)
 	if err != nil {
 		return err
 	}
+	writeMembers(w, page, more)
+	return nil
+}
+
+// getOwnClients answers GET /v1/me/clients.
+func (c *Console) getOwnClients(w http.ResponseWriter, r *http.Request, who person) error {
+	q := r.URL.Query()
+	for name := range q {
+		if name != "cursor" && name != "limit" {
+			return errBadQuery
+		}
+	}
+	s, err := searchOf(q)
+	if err != nil {
+		return err
+	}
+	page, more, err := c.OwnClients(r.Context(), who.Actor, s.After, s.Most)
+	if err != nil {
+		return err
+	}
+	writeMembers(w, page, more)
+	return nil
+}
+
+func writeMembers(w http.ResponseWriter, page []Listed, more bool) {
 	out := membersAnswer{Members: page}
 	if page == nil {
 		out.Members = []Listed{}
@@ -66,7 +91,6 @@ func (c *Console) getMembers(w http.ResponseWriter, r *http.Request, who person)
 		out.Next = cursor(page[len(page)-1])
 	}
 	web.WriteJSON(w, http.StatusOK, out)
-	return nil
 }
 
 // searchOf reads what a list is asked for. Every parameter may come once, but role.
@@ -271,6 +295,7 @@ func (c *Console) getAssignments(w http.ResponseWriter, r *http.Request, who per
 // members are the routes about people.
 func (c *Console) members() []route {
 	return []route{
+		{"GET /v1/me/clients", c.getOwnClients},
 		{"GET /v1/members", c.getMembers},
 		{"POST /v1/members", c.postMembers},
 		{"GET /v1/members/{id}", c.getMember},

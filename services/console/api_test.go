@@ -56,6 +56,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/v1/me", nil, "owner administrator supervisor provider client key foreign", 200},
 		{"GET", "/v1/options", nil, "owner", 200},
 		{"PATCH", "/v1/options", map[string]any{"upgrade_jump": 5}, "owner", 200},
+		{"GET", "/v1/me/clients", nil, "owner administrator supervisor provider", 200},
 		{"GET", "/v1/members", nil, manages + " foreign", 200},
 		{"POST", "/v1/members", map[string]any{"role": "provider"}, manages + " foreign", 201},
 		{"POST", "/v1/members", map[string]any{"role": "owner"}, owners + " foreign", 201},
@@ -204,6 +205,8 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	staff, _ := nameless.body["id"].(string)
 	asOwner("assigning", "PUT", client+"/assignments/"+staff, nil, 204, "")
 	asOwner("assigning a client to a client", "PUT", client+"/assignments/"+strings.TrimPrefix(client, "/v1/members/"), nil, 409, "not-assignable")
+	asOwner("own clients", "GET", "/v1/me/clients?limit=1", nil, 200, "")
+	asOwner("a search among own clients", "GET", "/v1/me/clients?search=a", nil, 400, "bad-query")
 	asOwner("whose client", "GET", client+"/assignments", nil, 200, "")
 	asOwner("unassigning", "DELETE", client+"/assignments/"+staff, nil, 204, "")
 	asOwner("deactivating", "POST", client+"/deactivate", nil, 204, "")

@@ -65,16 +65,41 @@ func (c *Console) List(ctx context.Context, by access.Actor, s Search) (page []L
 	if len(s.Text) > maxText || !utf8.ValidString(s.Text) || strings.Contains(s.Text, "\x00") {
 		return nil, false, nil // nobody is called so
 	}
-	if s.Most <= 0 {
-		s.Most = 50
-	}
-	s.Most = min(s.Most, 500)
+	s.Most = bounded(s.Most)
 	ids, err := c.placed(ctx, by, s)
 	if err != nil {
 		return nil, false, fmt.Errorf("listing people: %w", err)
 	}
-	if more = len(ids) > s.Most; more {
-		ids = ids[:s.Most]
+	return c.listed(ctx, by, ids, s.Most)
+}
+
+// OwnClients returns a page of the clients who are the actor's own, and whether there are more.
+// 50 are on one if most is zero, 500 at most.
+func (c *Console) OwnClients(ctx context.Context, by access.Actor, after Place, most int) (page []Listed, more bool, err error) {
+	if !by.In(access.ListOwn) {
+		return nil, false, errForbidden
+	}
+	most = bounded(most)
+	ids, err := c.q.AssignmentClients(ctx, queries.AssignmentClientsParams{StaffID: by.ID, AccountID: by.Account,
+		AfterName: strings.ToLower(after.UserID), AfterID: after.ID, Most: int32(most) + 1})
+	if err != nil {
+		return nil, false, fmt.Errorf("listing own clients: %w", err)
+	}
+	return c.listed(ctx, by, ids, most)
+}
+
+// bounded is how many people a page has.
+func bounded(most int) int {
+	if most <= 0 {
+		return 50
+	}
+	return min(most, 500)
+}
+
+// listed reads what lists show of people, in their order: a page, and whether there are more.
+func (c *Console) listed(ctx context.Context, by access.Actor, ids [][16]byte, most int) (page []Listed, more bool, err error) {
+	if more = len(ids) > most; more {
+		ids = ids[:most]
 	}
 	if len(ids) == 0 {
 		return nil, false, nil

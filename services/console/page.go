@@ -5,9 +5,12 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"latchkey.dev/services/access"
 	"latchkey.dev/services/device"
@@ -170,12 +173,16 @@ func (c *Console) homePage(v *visit) error {
 
 type selfView struct {
 	view
-	Member Member
-	Role   string
-	Login  string
+	Member  Member
+	Role    string
+	Login   string
+	Staff   bool
+	Clients []Listed // who are assigned to the person
+	More    string   // address of the next page of them; "" on the last one
 }
 
-// selfPage shows a person what the account holds of them. Devices and password are at login.
+// selfPage shows a person what the account holds of them, and staff their clients. Devices and
+// password are at login.
 func (v *visit) selfPage() error {
 	m, err := v.c.readMember(v.r.Context(), v.who.Actor, v.who.ID, access.See)
 	if err != nil {
@@ -186,7 +193,20 @@ func (v *visit) selfPage() error {
 	if err != nil {
 		return err
 	}
-	return render(v.w, http.StatusOK, "self", selfView{base, m.shown(), roleWord(lang, device.Role(m.Role)), v.c.o.Served.Login})
+	data := selfView{view: base, Member: m.shown(), Role: roleWord(lang, device.Role(m.Role)), Login: v.c.o.Served.Login, Staff: v.who.In(access.ListOwn)}
+	if data.Staff {
+		q := v.r.URL.Query()
+		after, _ := uuid.Parse(q.Get("after_id")) // the first page where it is no id
+		var more bool
+		if data.Clients, more, err = v.c.OwnClients(v.r.Context(), v.who.Actor, Place{q.Get("after"), after}, 0); err != nil {
+			return err
+		}
+		if more {
+			last := data.Clients[len(data.Clients)-1]
+			data.More = "/?" + url.Values{"after": {last.UserID}, "after_id": {last.ID.String()}}.Encode()
+		}
+	}
+	return render(v.w, http.StatusOK, "self", data)
 }
 
 // enterLife is how long a sign-in may take on its way here.
