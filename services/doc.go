@@ -12,7 +12,7 @@
 //	login          signs people in: passwords, proofs of devices, challenges, the pages
 //	dispatcher     sends the texts: claims, codes, providers, receipts
 //	verifier       judges typed codes and registers devices
-//	auditor        orders every event and proves the order
+//	auditor        orders every event and proves the order; opens people's details, and destroys their keys
 //	console        what owners, operators and auditors see and do
 //
 //	app            a client as a mobile app is one, by the public API alone

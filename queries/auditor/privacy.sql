@@ -39,6 +39,10 @@ WITH page AS MATERIALIZED (
 SELECT coalesce((SELECT page.id FROM page WHERE page.from_end = 1), @after::uuid)::uuid AS reached,
     (SELECT count(*) FROM page)::integer AS looked, (SELECT count(*) FROM found)::integer AS found;
 
+-- name: JobOldest :one
+-- How long the oldest job that is not done has been on its way.
+SELECT coalesce(extract(epoch FROM now() - min(requested_at)), 0)::double precision AS seconds FROM privacy_job WHERE done_at IS NULL;
+
 -- name: ChallengesForget :exec
 SELECT challenges_forget(@member_id::uuid, @since::uuid, @before::uuid);
 

@@ -561,6 +561,18 @@ func (q *Queries) JobFind(ctx context.Context, arg JobFindParams) (JobFindRow, e
 	return i, err
 }
 
+const jobOldest = `-- name: JobOldest :one
+SELECT coalesce(extract(epoch FROM now() - min(requested_at)), 0)::double precision AS seconds FROM privacy_job WHERE done_at IS NULL
+`
+
+// How long the oldest job that is not done has been on its way.
+func (q *Queries) JobOldest(ctx context.Context) (float64, error) {
+	row := q.db.QueryRow(ctx, jobOldest)
+	var seconds float64
+	err := row.Scan(&seconds)
+	return seconds, err
+}
+
 const jobPause = `-- name: JobPause :exec
 UPDATE privacy_job SET next_at = now() + ($1::double precision) * interval '1 second' WHERE id = $2
 `

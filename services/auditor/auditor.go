@@ -132,7 +132,7 @@ func Open(h *host.Host, o Options) (*Auditor, error) {
 	if o.WrapKey.IsZero() && o.DetailsKey.Empty() {
 		return a, nil
 	}
-	a.details, err = NewDetails(DetailsOptions{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, WrapKey: o.WrapKey, Key: o.DetailsKey, Settle: o.Settle, Logger: h.Log})
+	a.details, err = NewDetails(DetailsOptions{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, WrapKey: o.WrapKey, Key: o.DetailsKey, Settle: o.Settle, Logger: h.Log, Registerer: h.Registerer})
 	if err != nil {
 		return nil, err
 	}

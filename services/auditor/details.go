@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	queries "latchkey.dev/queries/auditor"
 	"latchkey.dev/services/event"
@@ -26,7 +27,7 @@ import (
 // Publisher sends an event at once and returns without waiting. It may be down.
 type Publisher interface{ Publish(e event.Event) }
 
-// DetailsOptions configure Details. All are required but Settle, Logger and Now.
+// DetailsOptions configure Details. All are required but Settle and those below it.
 type DetailsOptions struct {
 	Pool     *pgxpool.Pool // main database, as latchkey_auditor
 	KeysPool *pgxpool.Pool // key database, as latchkey_auditor
@@ -38,8 +39,9 @@ type DetailsOptions struct {
 	// a request that read the person's row. 30 s if zero.
 	Settle time.Duration
 
-	Logger *slog.Logger
-	Now    func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time
 }
 
 // Details opens what is sealed to people's own keys, for the console, and destroys those
@@ -49,6 +51,7 @@ type Details struct {
 	o    DetailsOptions
 	q    *queries.Queries
 	look int32 // events that one step of an export looks through
+	age  prometheus.Gauge
 }
 
 // NewDetails makes a Details. Nothing is opened yet.
@@ -65,7 +68,13 @@ func NewDetails(o DetailsOptions) (*Details, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Details{o: o, q: queries.New(o.Pool), look: 5000}, nil
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	d := &Details{o: o, q: queries.New(o.Pool), look: 5000, age: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_privacy_job_age_seconds",
+		Help: "How long the oldest export or erasure has been on its way, at the last look; 0 for none. Over ten minutes: look at the auditor's log, and at the key database."})}
+	o.Registerer.MustRegister(d.age)
+	return d, nil
 }
 
 // Handler serves the API of package details: to the console alone, never to the public.

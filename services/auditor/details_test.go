@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"latchkey.dev/services/internal/details"
 	"latchkey.dev/services/internal/secret"
@@ -263,6 +264,30 @@ func TestAnErasureLeavesNothingThatCanBeRead(t *testing.T) {
 	}
 	if s, err := a.client.Show(t.Context(), details.ShowRequest{Account: a.account, Member: bob.id, By: asker}); err != nil || s.Number != "+16044410143" {
 		t.Errorf("of somebody else is shown %+v, %v", s, err)
+	}
+}
+
+func TestAJobThatTakesLongIsSeen(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	seen := func() float64 {
+		t.Helper()
+		if err := a.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return testutil.ToFloat64(a.Age())
+	}
+	if s := seen(); s != 0 {
+		t.Errorf("without a job the oldest is %v s old", s)
+	}
+	job := a.job(a.person("ada", "+16044410142"), "export")
+	a.exec("UPDATE privacy_job SET requested_at = now() - interval '1 hour'")
+	if s := seen(); s < 3600 || s > 3700 {
+		t.Errorf("a job of an hour ago is %v s old", s)
+	}
+	a.works(job, a.Details)
+	if s := seen(); s != 0 {
+		t.Errorf("after the job the oldest is %v s old", s)
 	}
 }
 

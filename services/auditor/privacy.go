@@ -42,11 +42,16 @@ func (d *Details) Run(ctx context.Context) error {
 	}}).Run(ctx)
 }
 
-// sweep deletes exports whose time is over.
+// sweep deletes exports whose time is over, and looks how old jobs are.
 func (d *Details) sweep(ctx context.Context) error {
 	if err := d.q.ExportSweep(ctx); err != nil {
 		return fmt.Errorf("sweeping exports: %w", err)
 	}
+	seconds, err := d.q.JobOldest(ctx)
+	if err != nil {
+		return fmt.Errorf("looking at jobs: %w", err)
+	}
+	d.age.Set(seconds)
 	return nil
 }
 

@@ -85,6 +85,8 @@ $$;
 CREATE FUNCTION member_forget(erased uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
     AS $$
+DECLARE
+    exports uuid[];
 BEGIN
     PERFORM challenges_forget(erased, uuid_floor(now() - interval '20 minutes'), uuid_floor(now() + interval '10 minutes'));
     DELETE FROM notice WHERE due_at IS NOT NULL AND member_id = erased;
@@ -97,8 +99,9 @@ BEGIN
     DELETE FROM number_proof WHERE member_id = erased;
     DELETE FROM idempotency_key WHERE member_id = erased;
     DELETE FROM password_link WHERE member_id = erased;
-    DELETE FROM privacy_job_event USING privacy_job j WHERE job_id = j.id AND j.member_id = erased;
-    DELETE FROM privacy_job WHERE member_id = erased AND kind = 'export';
+    -- the jobs first: whoever works on one is waited for, and then nothing is added to it
+    WITH j AS (DELETE FROM privacy_job WHERE member_id = erased AND kind = 'export' RETURNING id) SELECT array_agg(id) INTO exports FROM j;
+    DELETE FROM privacy_job_event WHERE job_id = ANY(exports);
     UPDATE device SET name = '', registered_facets = '{}', seen_facets = '{}' WHERE member_id = erased;
     DELETE FROM member WHERE id = erased;
     RETURN FOUND;
