@@ -19,6 +19,11 @@ SELECT count(*) FROM privacy_job WHERE account_id = @account_id AND done_at IS N
 SELECT id, member_id, kind, requested_at, progress, found, done_at, (coalesce(done_at, now()) + interval '7 days')::timestamptz AS until FROM privacy_job
 WHERE id = @id AND account_id = @account_id AND requested_by = @requested_by AND (done_at IS NULL OR done_at > now() - interval '7 days');
 
+-- name: ExportLatest :one
+-- The newest export of a person that somebody asked for, while it can be read.
+SELECT id FROM privacy_job WHERE member_id = @member_id AND account_id = @account_id AND requested_by = @requested_by AND kind = 'export'
+    AND (done_at IS NULL OR done_at > now() - interval '7 days') ORDER BY requested_at DESC LIMIT 1;
+
 -- name: ErasureRead :one
 -- The erasure of a person that somebody asked for.
 SELECT id FROM privacy_job WHERE member_id = @member_id AND account_id = @account_id AND requested_by = @requested_by AND kind = 'erase';

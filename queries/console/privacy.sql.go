@@ -28,6 +28,25 @@ func (q *Queries) ErasureRead(ctx context.Context, arg ErasureReadParams) ([16]b
 	return id, err
 }
 
+const exportLatest = `-- name: ExportLatest :one
+SELECT id FROM privacy_job WHERE member_id = $1 AND account_id = $2 AND requested_by = $3 AND kind = 'export'
+    AND (done_at IS NULL OR done_at > now() - interval '7 days') ORDER BY requested_at DESC LIMIT 1
+`
+
+type ExportLatestParams struct {
+	MemberID    [16]byte
+	AccountID   [16]byte
+	RequestedBy string
+}
+
+// The newest export of a person that somebody asked for, while it can be read.
+func (q *Queries) ExportLatest(ctx context.Context, arg ExportLatestParams) ([16]byte, error) {
+	row := q.db.QueryRow(ctx, exportLatest, arg.MemberID, arg.AccountID, arg.RequestedBy)
+	var id [16]byte
+	err := row.Scan(&id)
+	return id, err
+}
+
 const memberForget = `-- name: MemberForget :one
 SELECT member_forget($1::uuid)::boolean AS was
 `

@@ -32,8 +32,12 @@ type personView struct {
 	Client                 bool
 	Devices                []shownDevice
 	Assigned               []Assigned
+	Export                 uuid.UUID // that the visitor asked for; Nil for none
 	May                    may
 }
+
+// Exported reports whether the visitor has an export to go back to.
+func (v personView) Exported() bool { return v.Export != uuid.Nil }
 
 // personPage shows a person, the devices, and what can be done.
 func (c *Console) personPage(v *visit) error {
@@ -67,6 +71,11 @@ func (v *visit) person(status int, alert string) error {
 	}
 	if data.Client {
 		if data.Assigned, err = v.c.AssignedStaff(ctx, by, id); err != nil {
+			return err
+		}
+	}
+	if data.May.Export {
+		if data.Export, err = v.c.latestExport(ctx, by, id); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,19 @@ func (c *Console) RequestExport(ctx context.Context, by access.Actor, id uuid.UU
 	return job, err
 }
 
+// latestExport returns the newest export of a person that the actor asked for, while it can be
+// read; Nil for none.
+func (c *Console) latestExport(ctx context.Context, by access.Actor, id uuid.UUID) (uuid.UUID, error) {
+	job, err := c.q.ExportLatest(ctx, queries.ExportLatestParams{MemberID: id, AccountID: by.Account, RequestedBy: by.By()})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("reading an export: %w", err)
+	}
+	return job, nil
+}
+
 // newJob asks for an export or an erasure, unless the actor's is on its way.
 func newJob(ctx context.Context, db *queries.Queries, by access.Actor, member uuid.UUID, kind string) (job uuid.UUID, made bool, err error) {
 	if err := db.PrivacyJobsLock(ctx, by.Account); err != nil {

@@ -342,6 +342,12 @@ func TestPagesOfExportsAndErasures(t *testing.T) {
 	}
 	s.exec("UPDATE privacy_job SET progress = 42")
 	follow(b, "42 % sind fertig.", true)
+	if _, _, text := b.request("GET", person, nil); !strings.Contains(text, `href="`+at+`"`) {
+		t.Error("the person's page does not lead back to the export")
+	}
+	if _, _, text := s.at(admin).request("GET", person, nil); strings.Contains(text, "/jobs/") {
+		t.Error("the person's page leads to somebody else's export")
+	}
 	if status, _, _ := send(b, at+"/export", "format", "json"); status != 409 {
 		t.Errorf("a download that is not ready answers %d", status)
 	}

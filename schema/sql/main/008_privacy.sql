@@ -24,6 +24,7 @@ CREATE TABLE privacy_job (
 -- one export of a person on its way for each who asked, and one erasure ever
 CREATE UNIQUE INDEX privacy_job_export ON privacy_job (member_id, requested_by) WHERE kind = 'export' AND done_at IS NULL;
 CREATE UNIQUE INDEX privacy_job_erase ON privacy_job (member_id) WHERE kind = 'erase';
+CREATE INDEX privacy_job_member ON privacy_job (member_id) WHERE kind = 'export';
 CREATE INDEX privacy_job_next ON privacy_job (next_at) WHERE done_at IS NULL;
 CREATE INDEX privacy_job_account ON privacy_job (account_id) WHERE done_at IS NULL;
 CREATE INDEX privacy_job_done ON privacy_job (done_at) WHERE kind = 'export';
