@@ -160,24 +160,48 @@ func TestAnExportHoldsAllOfOnePerson(t *testing.T) {
 // A process that dies in the middle of a step leaves the job where it was, for another to go on.
 func TestAJobGoesOnAfterItsWorkerIsKilled(t *testing.T) {
 	t.Parallel()
-	a := newArchive(t)
-	a.person("bob", "+16044410143")
-	ada := a.person("ada", "+16044410142")
-	job := a.job(ada, "export")
-	for range 2 { // bob's events
-		if worked, err := a.Step(t.Context()); err != nil || !worked {
-			t.Fatalf("a step: %v, %v", worked, err)
-		}
+	for kind, locked := range map[string]string{"export": "privacy_job_event", "erase": "notice"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			a := newArchive(t)
+			a.person("bob", "+16044410143")
+			ada := a.person("ada", "+16044410142")
+			job := a.job(ada, kind)
+			for range 2 { // bob's events
+				if worked, err := a.Step(t.Context()); err != nil || !worked {
+					t.Fatalf("a step: %v, %v", worked, err)
+				}
+			}
+			a.killed(locked)
+			a.exec("UPDATE privacy_job SET next_at = now()") // it waits a moment after a failure
+			a.works(job, a.another(), a.another())
+			switch kind {
+			case "export":
+				if n, found := a.count("SELECT count(*) FROM privacy_job_event"), a.count("SELECT found FROM privacy_job"); n != ada.events || found != n {
+					t.Errorf("%d events are kept, %d counted, want %d", n, found, ada.events)
+				}
+			case "erase":
+				if n := a.count("SELECT count(*) FROM notice WHERE member_id = $1", ada.id); n != 0 || a.told("key_destroyed") != 1 {
+					t.Errorf("%d notices are left, and the end is told %d times", n, a.told("key_destroyed"))
+				}
+			}
+		})
 	}
+}
+
+// killed has a worker die in the middle of a step that waits for a table, and checks that the
+// job is where it was.
+func (a *archive) killed(locked string) {
+	a.t.Helper()
 	const reached = "SELECT hashtext(concat_ws(' ', reached, progress, found)) FROM privacy_job"
 	before := a.count(reached)
-	tx, err := a.owner.Begin(t.Context())
+	tx, err := a.owner.Begin(a.t.Context())
 	if err != nil {
-		t.Fatal(err)
+		a.t.Fatal(err)
 	}
 	defer tx.Rollback(context.Background())
-	if _, err := tx.Exec(t.Context(), "LOCK TABLE privacy_job_event"); err != nil {
-		t.Fatal(err)
+	if _, err := tx.Exec(a.t.Context(), "LOCK TABLE "+locked); err != nil {
+		a.t.Fatal(err)
 	}
 	stepped := make(chan error, 1)
 	go func() {
@@ -188,23 +212,18 @@ func TestAJobGoesOnAfterItsWorkerIsKilled(t *testing.T) {
 	for a.count("SELECT count(*) "+waits) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if worked, err := a.another().Step(t.Context()); err != nil || worked {
-		t.Errorf("another instance took the same job: %v, %v", worked, err)
+	if worked, err := a.another().Step(a.t.Context()); err != nil || worked {
+		a.t.Errorf("another instance took the same job: %v, %v", worked, err)
 	}
 	a.count("SELECT count(pg_terminate_backend(pid)) " + waits)
 	if err := <-stepped; err == nil {
-		t.Error("a step whose connection was cut says that all is well")
+		a.t.Error("a step whose connection was cut says that all is well")
 	}
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := tx.Rollback(a.t.Context()); err != nil {
+		a.t.Fatal(err)
 	}
 	if after := a.count(reached); after != before {
-		t.Errorf("the job was at %d and is at %d", before, after)
-	}
-	a.exec("UPDATE privacy_job SET next_at = now()") // it waits a moment after a failure
-	a.works(job, a.another())
-	if n, found := a.count("SELECT count(*) FROM privacy_job_event"), a.count("SELECT found FROM privacy_job"); n != ada.events || found != n {
-		t.Errorf("%d events are kept, %d counted, want %d", n, found, ada.events)
+		a.t.Errorf("the job was at %d and is at %d", before, after)
 	}
 }
 
