@@ -204,7 +204,7 @@ func (q *Queries) ExportConsoleSessions(ctx context.Context, memberID [16]byte) 
 }
 
 const exportDevices = `-- name: ExportDevices :many
-SELECT id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, revoked_at, revoke_reason
+SELECT id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason
 FROM device WHERE member_id = $1 ORDER BY registered_at, id
 `
 
@@ -217,6 +217,7 @@ type ExportDevicesRow struct {
 	SeenFacets       []byte
 	RegisteredAt     time.Time
 	SeenAt           time.Time
+	SeenCountry      *string
 	RevokedAt        *time.Time
 	RevokeReason     *string
 }
@@ -239,6 +240,7 @@ func (q *Queries) ExportDevices(ctx context.Context, memberID [16]byte) ([]Expor
 			&i.SeenFacets,
 			&i.RegisteredAt,
 			&i.SeenAt,
+			&i.SeenCountry,
 			&i.RevokedAt,
 			&i.RevokeReason,
 		); err != nil {

@@ -2,7 +2,7 @@
 -- A person's live registrations, newest first, each with the provider whose text carried the
 -- code that was typed, for as long as texts are remembered.
 SELECT d.id, d.software_id, coalesce(s.name, '')::text AS software_name, coalesce(s.kind, '')::text AS software_kind, d.kind, d.name,
-    d.registered_facets, d.seen_facets, d.registered_at, d.seen_at,
+    d.registered_facets, d.seen_facets, d.registered_at, d.seen_at, coalesce(d.seen_country, '')::text AS seen_country,
     coalesce((SELECT a.provider FROM attempt a WHERE a.challenge_id = c.id AND a.text_no = c.typed_text
         ORDER BY a.attempt_no DESC LIMIT 1), '')::text AS provider
 FROM device d

@@ -29,7 +29,7 @@ func (q *Queries) DeviceCount(ctx context.Context, arg DeviceCountParams) (int64
 
 const deviceList = `-- name: DeviceList :many
 SELECT d.id, d.software_id, coalesce(s.name, '')::text AS software_name, coalesce(s.kind, '')::text AS software_kind, d.kind, d.name,
-    d.registered_facets, d.seen_facets, d.registered_at, d.seen_at,
+    d.registered_facets, d.seen_facets, d.registered_at, d.seen_at, coalesce(d.seen_country, '')::text AS seen_country,
     coalesce((SELECT a.provider FROM attempt a WHERE a.challenge_id = c.id AND a.text_no = c.typed_text
         ORDER BY a.attempt_no DESC LIMIT 1), '')::text AS provider
 FROM device d
@@ -54,6 +54,7 @@ type DeviceListRow struct {
 	SeenFacets       []byte
 	RegisteredAt     time.Time
 	SeenAt           time.Time
+	SeenCountry      string
 	Provider         string
 }
 
@@ -79,6 +80,7 @@ func (q *Queries) DeviceList(ctx context.Context, arg DeviceListParams) ([]Devic
 			&i.SeenFacets,
 			&i.RegisteredAt,
 			&i.SeenAt,
+			&i.SeenCountry,
 			&i.Provider,
 		); err != nil {
 			return nil, err

@@ -40,9 +40,8 @@ WITH q AS (
 SELECT proof_digest FROM spent;
 
 -- name: DeviceSee :exec
-UPDATE device d SET seen_at = now(), seen_facets = q.facets
-FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@facets::jsonb[]) AS facets) q
-WHERE d.id = q.id AND d.revoked_at IS NULL;
+UPDATE device SET seen_at = now(), seen_facets = @facets, seen_country = nullif(@country::text, '')
+WHERE id = @id AND revoked_at IS NULL;
 
 -- name: UsedProofClear :exec
 SELECT used_proof_clear(@slot_seconds::integer);

@@ -148,18 +148,18 @@ func (q *Queries) ClockRead(ctx context.Context) (time.Time, error) {
 }
 
 const deviceSee = `-- name: DeviceSee :exec
-UPDATE device d SET seen_at = now(), seen_facets = q.facets
-FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::jsonb[]) AS facets) q
-WHERE d.id = q.id AND d.revoked_at IS NULL
+UPDATE device SET seen_at = now(), seen_facets = $1, seen_country = nullif($2::text, '')
+WHERE id = $3 AND revoked_at IS NULL
 `
 
 type DeviceSeeParams struct {
-	Ids    [][16]byte
-	Facets [][]byte
+	Facets  []byte
+	Country string
+	ID      [16]byte
 }
 
 func (q *Queries) DeviceSee(ctx context.Context, arg DeviceSeeParams) error {
-	_, err := q.db.Exec(ctx, deviceSee, arg.Ids, arg.Facets)
+	_, err := q.db.Exec(ctx, deviceSee, arg.Facets, arg.Country, arg.ID)
 	return err
 }
 

@@ -71,6 +71,7 @@ type exportedDevice struct {
 	Seen         json.RawMessage `json:"seen"`
 	RegisteredAt time.Time       `json:"registered_at"`
 	SeenAt       time.Time       `json:"seen_at"`
+	SeenCountry  *string         `json:"seen_country,omitempty"`
 	RevokedAt    *time.Time      `json:"revoked_at,omitempty"`
 	Reason       *string         `json:"revoke_reason,omitempty"`
 }
@@ -217,7 +218,7 @@ func (x *export) devices(ctx context.Context, q *queries.Queries) error {
 	rows, err := q.ExportDevices(ctx, x.member)
 	x.head.Devices = make([]exportedDevice, 0, len(rows))
 	for _, r := range rows {
-		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.SeenAt, r.RevokedAt, r.RevokeReason})
+		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.SeenAt, r.SeenCountry, r.RevokedAt, r.RevokeReason})
 	}
 	return err
 }

@@ -27,6 +27,7 @@ type Device struct {
 	Seen         device.Facets `json:"seen"`       // and when it was last used
 	RegisteredAt time.Time     `json:"registered_at"`
 	SeenAt       time.Time     `json:"seen_at"`
+	SeenCountry  string        `json:"seen_country,omitempty"` // ISO 3166-1 alpha-2 of where it was then; "" where that is not known
 	// Provider is whose text carried the code; "" where that is not known any more, or no
 	// text did.
 	Provider string `json:"provider,omitempty"`
@@ -44,7 +45,7 @@ func (c *Console) Devices(ctx context.Context, by access.Actor, id uuid.UUID) ([
 	all := make([]Device, len(rows))
 	for i, r := range rows {
 		d := Device{ID: r.ID, Software: r.SoftwareID, SoftwareName: r.SoftwareName, Mobile: r.SoftwareKind == "mobile", Kind: r.Kind, Name: r.Name,
-			RegisteredAt: r.RegisteredAt, SeenAt: r.SeenAt, Provider: r.Provider}
+			RegisteredAt: r.RegisteredAt, SeenAt: r.SeenAt, SeenCountry: r.SeenCountry, Provider: r.Provider}
 		if err := json.Unmarshal(r.RegisteredFacets, &d.Registered); err != nil {
 			return nil, fmt.Errorf("reading a device's facets: %w", err)
 		}

@@ -321,9 +321,10 @@ func TestDevicesAreSeenAndRevoked(t *testing.T) {
 	ada, bob := c.person(console.NewMember{Role: device.Provider, UserID: "ada"}), c.person(console.NewMember{Role: device.Provider, UserID: "bob"})
 	first := c.register(ada.ID)
 	c.register(ada.ID)
+	c.exec("UPDATE device SET seen_country = 'CA' WHERE member_id = $1", ada.ID)
 	bobs := c.register(bob.ID)
 	all, err := c.Devices(t.Context(), admin, ada.ID)
-	if err != nil || len(all) != 2 || all[0].Name != "Desk" || all[0].Provider != "vonage" || all[0].Seen.BrowserMajor != 141 || all[0].SoftwareName != "Maple" {
+	if err != nil || len(all) != 2 || all[0].Name != "Desk" || all[0].Provider != "vonage" || all[0].Seen.BrowserMajor != 141 || all[0].SoftwareName != "Maple" || all[0].SeenCountry != "CA" {
 		t.Fatalf("devices: %+v, %v", all, err)
 	}
 	refused(t, "another's device", c.RevokeDevice(t.Context(), admin, ada.ID, bobs), "not-found")

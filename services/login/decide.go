@@ -210,19 +210,20 @@ func (l *Login) settle(ctx context.Context, q question, a *answer) error {
 	}
 	l.o.Bus.Publish(a.event, "")
 	if a.standing == registered {
-		l.see(ctx, *a.device, a, q.facets)
+		l.see(ctx, *a.device, a, q)
 	}
 	return nil
 }
 
-// see keeps what a registered device looked like, when it changed or an hour went by.
-func (l *Login) see(ctx context.Context, id uuid.UUID, a *answer, now device.Facets) {
-	if a.why == "" && !a.member.SeenLongAgo || now == (device.Facets{}) {
+// see keeps what a registered device looked like and where it was, when it changed or an hour
+// went by.
+func (l *Login) see(ctx context.Context, id uuid.UUID, a *answer, q question) {
+	if a.why == "" && !a.member.SeenLongAgo || q.facets == (device.Facets{}) {
 		return
 	}
-	facets, err := json.Marshal(now.After(a.seen))
+	facets, err := json.Marshal(q.facets.After(a.seen))
 	if err == nil {
-		err = l.q.DeviceSee(ctx, queries.DeviceSeeParams{Ids: [][16]byte{id}, Facets: [][]byte{facets}})
+		err = l.q.DeviceSee(ctx, queries.DeviceSeeParams{ID: id, Facets: facets, Country: l.o.Countries.Of(q.address)})
 	}
 	if err != nil {
 		l.o.Logger.Warn("device was not marked as seen", "device", id, "error", err)

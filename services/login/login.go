@@ -29,6 +29,7 @@ import (
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/dpop"
+	"latchkey.dev/services/internal/geo"
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/password"
 	"latchkey.dev/services/internal/run"
@@ -59,6 +60,8 @@ type Options struct {
 	Digits  int            // of a code: code.Digits if zero
 	Hashing int            // password hashes at a time: 2 if zero
 	Proxies []netip.Prefix // whose X-Forwarded-For counts
+
+	Countries *geo.Countries // where devices were used from; nil: not kept
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -87,7 +87,7 @@ func (l *Login) signIn(r *http.Request, q question, in signInRequest) (a answer,
 	if a.standing == registered || a.standing == notRequired {
 		token, err = l.openSession(ctx, q, a)
 		if err == nil && a.standing == registered {
-			l.see(ctx, *a.device, &a, q.facets)
+			l.see(ctx, *a.device, &a, q)
 		}
 	}
 	return a, token, err

@@ -1,9 +1,13 @@
 package words
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // Funcs are the functions of a template that speaks the language:
@@ -11,10 +15,11 @@ import (
 //	t KEY [NAME VALUE]...  the sentence of a key; values are escaped unless they are HTML
 //	date TIME              a day, as "2 January 2006", with the moment as programs read it
 //	clock TIME             the minute of a day in UTC, as "15:04"
+//	country CODE           the name of a country (ISO 3166-1 alpha-2)
 //	strong VALUE           a value that stands out
 //	live ID VALUE          a value that the page's script keeps up to date, by its element's id
 func (l Language) Funcs() template.FuncMap {
-	return template.FuncMap{"t": l.html, "date": l.day, "clock": clock, "strong": strong, "live": live}
+	return template.FuncMap{"t": l.html, "date": l.day, "clock": clock, "country": l.Country, "strong": strong, "live": live}
 }
 
 // html says a sentence in a page. Sentences hold no markup (the tests see to it), so with
@@ -30,6 +35,16 @@ func (l Language) html(key string, pairs ...any) template.HTML {
 		}
 	}
 	return template.HTML(l.Say(key, safe...))
+}
+
+// Country names a country of ISO 3166-1 alpha-2, in the words of the Unicode CLDR; a code that
+// is none stands for itself.
+func (l Language) Country(code string) string {
+	r, err := language.ParseRegion(code)
+	if err != nil {
+		return code
+	}
+	return cmp.Or(display.Regions(language.Make(string(l))).Name(r), code)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04") }

@@ -79,3 +79,15 @@ func TestMissingSentencesAndValuesAreErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestCountriesAreNamedInEachLanguage(t *testing.T) {
+	t.Parallel()
+	for l, want := range map[words.Language]string{"en": "Germany", "fr": "Allemagne", "es": "Alemania", "de": "Deutschland"} {
+		if got := l.Country("DE"); got != want {
+			t.Errorf("in %s DE is %q, want %q", l, got, want)
+		}
+	}
+	if got := words.Language("en").Country("<b>"); got != "<b>" {
+		t.Errorf("what is no country is %q", got)
+	}
+}

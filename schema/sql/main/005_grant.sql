@@ -16,7 +16,7 @@ GRANT SELECT (id, account_id, member_id, software_id, purpose, origin, device_ki
 GRANT SELECT (challenge_id, attempt_no, request_no, text_no, provider, due_at, ending, reason, receipt_status) ON attempt TO latchkey_login;
 GRANT SELECT ON device, login_event TO latchkey_login;
 GRANT SELECT (event_id) ON leaf TO latchkey_login;
-GRANT UPDATE (name, seen_at, seen_facets, revoked_at, revoke_reason) ON device TO latchkey_login;
+GRANT UPDATE (name, seen_at, seen_facets, seen_country, revoked_at, revoke_reason) ON device TO latchkey_login;
 
 -- dispatcher: no credential, no device, no try, no entry
 GRANT SELECT (id, account_id, member_id, software_id, seed, epoch, phone_sealed, phone_version, phone_country,

@@ -103,7 +103,7 @@ BEGIN
     -- the jobs first: whoever works on one is waited for, and then nothing is added to it
     WITH j AS (DELETE FROM privacy_job WHERE member_id = erased AND kind = 'export' RETURNING id) SELECT array_agg(id) INTO exports FROM j;
     DELETE FROM privacy_job_event WHERE job_id = ANY(exports);
-    UPDATE device SET name = '', registered_facets = '{}', seen_facets = '{}' WHERE member_id = erased;
+    UPDATE device SET name = '', registered_facets = '{}', seen_facets = '{}', seen_country = NULL WHERE member_id = erased;
     DELETE FROM member WHERE id = erased;
     RETURN FOUND;
 END
@@ -150,7 +150,7 @@ GRANT SELECT (id, account_id, role, user_id, public_key, phone_details, phone_co
     deactivated_at) ON member TO latchkey_auditor;
 GRANT SELECT (id, name, kind, upgrade_policy, two_factor_enabled_at, demographics_enabled_at) ON account TO latchkey_auditor;
 GRANT SELECT (member_id, changed_at) ON credential TO latchkey_auditor;
-GRANT SELECT (id, member_id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, revoked_at, revoke_reason) ON device TO latchkey_auditor;
+GRANT SELECT (id, member_id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason) ON device TO latchkey_auditor;
 GRANT SELECT (id, member_id, software_id, device_id, amr, created_at, seen_at, ended_at) ON session TO latchkey_auditor;
 GRANT SELECT (id, session_id, member_id, created_at, seen_at, ended_at) ON console_session TO latchkey_auditor;
 GRANT SELECT (id, software_id, purpose, origin, device_kind, device_facets, phone_country, phone_last_two, language, created_at, closed_at, end_reason, tries) ON challenge TO latchkey_auditor;

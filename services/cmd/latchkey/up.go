@@ -32,6 +32,7 @@ type upCommand struct {
 	Origin        string         `help:"How browsers reach the sign-in pages, if not by the address itself." env:"LATCHKEY_ORIGIN"`
 	ConsoleOrigin string         `help:"How browsers reach the console, if not by the address itself." env:"LATCHKEY_CONSOLE_ORIGIN"`
 	Proxies       []netip.Prefix `help:"Networks of the proxies before it, whose X-Forwarded-For says who asks." env:"LATCHKEY_PROXIES"`
+	GeoIP         string         `name:"geoip" help:"MaxMind DB file of countries, by which the console shows where a device was used from; not shown if not given." env:"LATCHKEY_GEOIP" type:"path"`
 	Config        string         `help:"File of softwares and providers; latchkey.yaml in the data folder if not given." env:"LATCHKEY_CONFIG" type:"path"`
 	Digits        int            `help:"Digits of a code, 6 to 8." env:"LATCHKEY_DIGITS" default:"6"`
 	Profile       string         `name:"profile-listen" help:"Address of Go's profiles, which tell where time and memory go; none if not given." env:"LATCHKEY_PROFILE_LISTEN"`
@@ -50,7 +51,7 @@ func (c *upCommand) Run(ctx context.Context) error {
 	}
 	parts := []run.Component{{Name: "latchkey", Run: func(ctx context.Context) error {
 		return local.Run(ctx, local.Options{Data: c.Data, DatabaseURL: admin, Config: c.Config, Public: c.Listen, Console: c.Console, Phones: c.Phones, Metrics: c.Metrics, Auditor: c.Auditor,
-			Origin: c.Origin, ConsoleOrigin: c.ConsoleOrigin, Proxies: c.Proxies, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
+			Origin: c.Origin, ConsoleOrigin: c.ConsoleOrigin, Proxies: c.Proxies, GeoIP: c.GeoIP, Digits: c.Digits, Without: c.Without, Out: os.Stdout, Logger: log})
 	}}}
 	if c.Profile != "" {
 		l, err := net.Listen("tcp", c.Profile)

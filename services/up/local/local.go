@@ -24,6 +24,7 @@ import (
 	"latchkey.dev/services/internal/bus"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/details"
+	"latchkey.dev/services/internal/geo"
 	"latchkey.dev/services/internal/install"
 	"latchkey.dev/services/internal/natsd"
 	"latchkey.dev/services/internal/obs"
@@ -35,7 +36,7 @@ import (
 	"latchkey.dev/services/up"
 )
 
-// Options say where it lives. All are required but DatabaseURL, Auditor, the origins, Proxies, Config and Digits.
+// Options say where it lives. All are required but DatabaseURL, Auditor, the origins, Proxies, GeoIP, Config and Digits.
 type Options struct {
 	Data        string        // folder of everything that is kept
 	DatabaseURL secret.String // of an administrator of a PostgreSQL that runs; a private one is started if empty
@@ -47,6 +48,7 @@ type Options struct {
 	Origin        string         // how browsers reach Public; http://<Public> if empty
 	ConsoleOrigin string         // how they reach Console; http://<Console> if empty
 	Proxies       []netip.Prefix // that are before both: their X-Forwarded-For says who asks
+	GeoIP         string         // file of countries of addresses; none if empty
 	Digits        int            // of a code: six if zero
 
 	// Without names what runs in processes of its own beside this one: Bus, dispatcher, verifier, auditor.
@@ -188,6 +190,9 @@ func (l *Local) startServices(ctx context.Context, ls listeners) error {
 		return err
 	}
 	o.Login.Proxies, o.Console.Served.Proxies = l.o.Proxies, l.o.Proxies
+	if o.Login.Countries, err = geo.Open(l.o.GeoIP, time.Now); err != nil {
+		return err
+	}
 	key, err := l.keys.DetailsKey()
 	if err != nil {
 		return err

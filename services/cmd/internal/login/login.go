@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"latchkey.dev/services/cmd/internal/serve"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/geo"
 	"latchkey.dev/services/internal/host"
 	"latchkey.dev/services/internal/install"
 	"latchkey.dev/services/login"
@@ -22,6 +24,7 @@ type Command struct {
 	Metrics string         `name:"metrics-listen" help:"Address of metrics and health." env:"LATCHKEY_LOGIN_METRICS_LISTEN" default:"127.0.0.1:0"`
 	Digits  int            `help:"Digits of a code, 6 to 8; the same for all services." env:"LATCHKEY_DIGITS" default:"6"`
 	Proxies []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For counts." env:"LATCHKEY_LOGIN_PROXIES"`
+	GeoIP   string         `name:"geoip" help:"MaxMind DB file of countries, by which the console shows where a device was used from; not shown if not given." env:"LATCHKEY_GEOIP" type:"path"`
 }
 
 // Run runs it until ctx ends.
@@ -29,10 +32,11 @@ func (c *Command) Run(ctx context.Context) error {
 	return c.Service(ctx, bus.Login, c.Listen, c.Metrics, func(h *host.Host, keys install.Folder) (serve.Opened, error) {
 		nonces, err1 := keys.NonceMAC()
 		people, err2 := keys.People()
-		if err := errors.Join(err1, err2); err != nil {
+		countries, err3 := geo.Open(c.GeoIP, time.Now)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return serve.Opened{}, err
 		}
-		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies})
+		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies, Countries: countries})
 		if err != nil {
 			return serve.Opened{}, err
 		}
