@@ -10,8 +10,16 @@ FROM notice n JOIN member m ON m.id = n.member_id JOIN account a ON a.id = n.acc
 WHERE n.token_digest = @token_digest AND n.repudiated_at IS NULL AND n.made_at > now() - interval '7 days';
 
 -- name: NoticeRepudiate :execrows
--- Uses the link of a notice up.
-UPDATE notice SET repudiated_at = now() WHERE id = @id AND repudiated_at IS NULL;
+-- Uses up the link of a notice, and those of the notices that told of the same thing at other
+-- addresses, which were written in one transaction. It answers 0 where the link was used before.
+WITH used AS (
+    UPDATE notice SET repudiated_at = now() WHERE notice.id = @id AND notice.repudiated_at IS NULL RETURNING notice.id, notice.member_id, notice.made_at
+), sisters AS (
+    UPDATE notice SET repudiated_at = now() FROM used
+    WHERE notice.id >= uuid_floor(sqlc.arg('made_at')::timestamptz - interval '5 minutes') AND notice.id < uuid_floor(sqlc.arg('made_at')::timestamptz + interval '5 minutes')
+        AND notice.id <> used.id AND notice.member_id = used.member_id AND notice.made_at = used.made_at AND notice.repudiated_at IS NULL
+)
+SELECT FROM used;
 
 -- name: DeviceRepudiate :many
 -- Ends one of a member's registrations, or all of them, which came back.

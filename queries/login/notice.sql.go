@@ -93,12 +93,25 @@ func (q *Queries) NoticeByToken(ctx context.Context, tokenDigest []byte) (Notice
 }
 
 const noticeRepudiate = `-- name: NoticeRepudiate :execrows
-UPDATE notice SET repudiated_at = now() WHERE id = $1 AND repudiated_at IS NULL
+WITH used AS (
+    UPDATE notice SET repudiated_at = now() WHERE notice.id = $1 AND notice.repudiated_at IS NULL RETURNING notice.id, notice.member_id, notice.made_at
+), sisters AS (
+    UPDATE notice SET repudiated_at = now() FROM used
+    WHERE notice.id >= uuid_floor($2::timestamptz - interval '5 minutes') AND notice.id < uuid_floor($2::timestamptz + interval '5 minutes')
+        AND notice.id <> used.id AND notice.member_id = used.member_id AND notice.made_at = used.made_at AND notice.repudiated_at IS NULL
+)
+SELECT FROM used
 `
 
-// Uses the link of a notice up.
-func (q *Queries) NoticeRepudiate(ctx context.Context, id [16]byte) (int64, error) {
-	result, err := q.db.Exec(ctx, noticeRepudiate, id)
+type NoticeRepudiateParams struct {
+	ID     [16]byte
+	MadeAt time.Time
+}
+
+// Uses up the link of a notice, and those of the notices that told of the same thing at other
+// addresses, which were written in one transaction. It answers 0 where the link was used before.
+func (q *Queries) NoticeRepudiate(ctx context.Context, arg NoticeRepudiateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, noticeRepudiate, arg.ID, arg.MadeAt)
 	if err != nil {
 		return 0, err
 	}

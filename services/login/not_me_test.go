@@ -12,15 +12,26 @@ import (
 // link writes a notice of a person's newest registration and returns the path of its link.
 func (h *house) link(token string) string {
 	h.t.Helper()
-	digest := sha256.Sum256([]byte(token))
-	id, err := uuid.NewV7()
-	if err != nil {
-		h.t.Fatal(err)
+	return h.links(token)[0]
+}
+
+// links writes notices of it to several addresses, and returns the paths of their links.
+func (h *house) links(tokens ...string) (paths []string) {
+	h.t.Helper()
+	var ids [][16]byte
+	var digests [][]byte
+	for _, token := range tokens {
+		id, err := uuid.NewV7()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		digest := sha256.Sum256([]byte(token))
+		ids, digests, paths = append(ids, id), append(digests, digest[:]), append(paths, "/not-me/"+token)
 	}
 	h.exec(`INSERT INTO notice (id, account_id, member_id, kind, channel, software_id, device_id, device_facets, token_digest)
-		SELECT $1, account_id, member_id, 'device_registered', 'email', software_id, id, '{"browser": "Firefox", "browser_major": 140, "os": "Linux"}', $2
-		FROM device ORDER BY registered_at DESC LIMIT 1`, id, digest[:])
-	return "/not-me/" + token
+		SELECT n.id, account_id, member_id, 'device_registered', 'email', software_id, d.id, '{"browser": "Firefox", "browser_major": 140, "os": "Linux"}', n.digest
+		FROM (SELECT * FROM device ORDER BY registered_at DESC LIMIT 1) d, unnest($1::uuid[], $2::bytea[]) AS n(id, digest)`, ids, digests)
+	return paths
 }
 
 // "This was not me": opening the link changes nothing, its button ends the registration and
@@ -32,13 +43,14 @@ func TestThisWasNotMe(t *testing.T) {
 	thief := h.browser()
 	thief.key = newDevice(t)
 	thief.enter("ada", password)
-	link := h.link(strings.Repeat("A", 43))
+	links := h.links(strings.Repeat("A", 43), strings.Repeat("D", 22))
+	link, sister := links[0], links[1]
 	victim := h.browser()
 	untouched := func() {
 		t.Helper()
 		if n := h.count(`SELECT count(*) FROM member m JOIN device d ON d.member_id = m.id JOIN session s ON s.device_id = d.id JOIN notice n ON n.device_id = d.id
-			WHERE m.locked_at IS NULL AND d.revoked_at IS NULL AND s.ended_at IS NULL AND n.repudiated_at IS NULL`); n != 1 {
-			t.Errorf("%d registrations are as they were, want 1", n)
+			WHERE m.locked_at IS NULL AND d.revoked_at IS NULL AND s.ended_at IS NULL AND n.repudiated_at IS NULL`); n != 2 {
+			t.Errorf("%d notices and their registration are as they were, want 2", n)
 		}
 	}
 	victim.do("HEAD", link, "")
@@ -88,7 +100,7 @@ func TestThisWasNotMe(t *testing.T) {
 	old := h.link(strings.Repeat("B", 22))
 	h.exec("UPDATE notice SET made_at = now() - interval '7 days' WHERE repudiated_at IS NULL")
 	_, used := victim.do("GET", link, "")
-	for _, path := range []string{old, "/not-me/" + strings.Repeat("C", 43), "/not-me/x"} {
+	for _, path := range []string{sister, old, "/not-me/" + strings.Repeat("C", 43), "/not-me/x"} {
 		status, page := victim.do("GET", path, "")
 		if status != http.StatusNotFound || body(page) != body(used) {
 			t.Errorf("%s: %d\n%s\nwant\n%s", path, status, page, used)

@@ -111,7 +111,7 @@ func (l *Login) repudiate(ctx context.Context, n queries.NoticeByTokenRow) (done
 		if err := db.MemberLock(ctx, n.MemberID); err != nil { // no code of the person registers anything meanwhile
 			return nil, err
 		}
-		rows, err := db.NoticeRepudiate(ctx, n.ID)
+		rows, err := db.NoticeRepudiate(ctx, queries.NoticeRepudiateParams{ID: n.ID, MadeAt: n.MadeAt})
 		if done = rows > 0; err != nil || !done {
 			return nil, err
 		}
