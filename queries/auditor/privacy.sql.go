@@ -204,7 +204,7 @@ func (q *Queries) ExportConsoleSessions(ctx context.Context, memberID [16]byte) 
 }
 
 const exportDevices = `-- name: ExportDevices :many
-SELECT id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason
+SELECT id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason
 FROM device WHERE member_id = $1 ORDER BY registered_at, id
 `
 
@@ -212,6 +212,7 @@ type ExportDevicesRow struct {
 	ID               [16]byte
 	SoftwareID       string
 	Kind             string
+	Thumbprint       []byte
 	Name             string
 	RegisteredFacets []byte
 	SeenFacets       []byte
@@ -235,6 +236,7 @@ func (q *Queries) ExportDevices(ctx context.Context, memberID [16]byte) ([]Expor
 			&i.ID,
 			&i.SoftwareID,
 			&i.Kind,
+			&i.Thumbprint,
 			&i.Name,
 			&i.RegisteredFacets,
 			&i.SeenFacets,
@@ -286,10 +288,10 @@ func (q *Queries) ExportEvents(ctx context.Context, arg ExportEventsParams) ([][
 }
 
 const exportMember = `-- name: ExportMember :one
-SELECT m.id, m.role, m.user_id, m.phone_country, m.language, m.created_at, m.updated_at, m.deactivated_at, m.locked_at,
+SELECT m.id, m.role, m.user_id, m.phone_country, m.language, m.created_at, m.updated_at, m.deactivated_at, m.locked_at, m.phone_changed_at,
     a.id AS account_id, a.name AS account_name, a.kind AS account_kind, a.upgrade_policy,
     (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
-    c.changed_at AS password_changed_at, p.proved_at AS number_proved_at, coalesce(t.consecutive, 0)::integer AS wrong_codes
+    c.changed_at AS password_changed_at, c.must_change_since AS password_must_change_since, p.proved_at AS number_proved_at, coalesce(t.consecutive, 0)::integer AS wrong_codes
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id LEFT JOIN number_proof p ON p.member_id = m.id LEFT JOIN member_try t ON t.member_id = m.id
 WHERE m.id = $1 AND m.account_id = $2
@@ -301,24 +303,26 @@ type ExportMemberParams struct {
 }
 
 type ExportMemberRow struct {
-	ID                [16]byte
-	Role              string
-	UserID            *string
-	PhoneCountry      *string
-	Language          *string
-	CreatedAt         time.Time
-	UpdatedAt         time.Time
-	DeactivatedAt     *time.Time
-	LockedAt          *time.Time
-	AccountID         [16]byte
-	AccountName       string
-	AccountKind       string
-	UpgradePolicy     string
-	TwoFactor         bool
-	Demographics      bool
-	PasswordChangedAt *time.Time
-	NumberProvedAt    *time.Time
-	WrongCodes        int32
+	ID                      [16]byte
+	Role                    string
+	UserID                  *string
+	PhoneCountry            *string
+	Language                *string
+	CreatedAt               time.Time
+	UpdatedAt               time.Time
+	DeactivatedAt           *time.Time
+	LockedAt                *time.Time
+	PhoneChangedAt          *time.Time
+	AccountID               [16]byte
+	AccountName             string
+	AccountKind             string
+	UpgradePolicy           string
+	TwoFactor               bool
+	Demographics            bool
+	PasswordChangedAt       *time.Time
+	PasswordMustChangeSince *time.Time
+	NumberProvedAt          *time.Time
+	WrongCodes              int32
 }
 
 func (q *Queries) ExportMember(ctx context.Context, arg ExportMemberParams) (ExportMemberRow, error) {
@@ -334,6 +338,7 @@ func (q *Queries) ExportMember(ctx context.Context, arg ExportMemberParams) (Exp
 		&i.UpdatedAt,
 		&i.DeactivatedAt,
 		&i.LockedAt,
+		&i.PhoneChangedAt,
 		&i.AccountID,
 		&i.AccountName,
 		&i.AccountKind,
@@ -341,6 +346,7 @@ func (q *Queries) ExportMember(ctx context.Context, arg ExportMemberParams) (Exp
 		&i.TwoFactor,
 		&i.Demographics,
 		&i.PasswordChangedAt,
+		&i.PasswordMustChangeSince,
 		&i.NumberProvedAt,
 		&i.WrongCodes,
 	)

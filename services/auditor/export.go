@@ -39,9 +39,11 @@ type exported struct {
 		Number            string     `json:"number,omitempty"`
 		Country           *string    `json:"country,omitempty"` // of the number
 		NumberProvedAt    *time.Time `json:"number_proved_at,omitempty"`
+		NumberChangedAt   *time.Time `json:"number_changed_at,omitempty"` // by somebody else
 		Email             string     `json:"email,omitempty"`
 		Language          *string    `json:"language,omitempty"`
 		PasswordChangedAt *time.Time `json:"password_changed_at,omitempty"`
+		MustChangeSince   *time.Time `json:"password_must_change_since,omitempty"` // it was made by the system
 		CreatedAt         time.Time  `json:"created_at"`
 		UpdatedAt         time.Time  `json:"updated_at"`
 		DeactivatedAt     *time.Time `json:"deactivated_at,omitempty"`
@@ -66,6 +68,7 @@ type exportedDevice struct {
 	ID           uuid.UUID       `json:"id"`
 	Software     string          `json:"software"`
 	Kind         string          `json:"kind"`
+	Thumbprint   []byte          `json:"thumbprint"` // of the device's key, RFC 7638
 	Name         string          `json:"name,omitempty"`
 	Registered   json.RawMessage `json:"registered"`
 	Seen         json.RawMessage `json:"seen"`
@@ -205,6 +208,7 @@ func (x *export) person(ctx context.Context, q *queries.Queries) error {
 	a, p := &x.head.Account, &x.head.Person
 	a.ID, a.Name, a.Kind, a.TwoFactor, a.Demographics, a.UpgradePolicy = m.AccountID, m.AccountName, m.AccountKind, m.TwoFactor, m.Demographics, m.UpgradePolicy
 	p.ID, p.Role, p.UserID, p.Country, p.Language = m.ID, m.Role, m.UserID, m.PhoneCountry, m.Language
+	p.NumberChangedAt, p.MustChangeSince = m.PhoneChangedAt, m.PasswordMustChangeSince
 	p.WrongCodes, p.NumberProvedAt, p.PasswordChangedAt, p.CreatedAt, p.UpdatedAt, p.DeactivatedAt, p.LockedAt = int(m.WrongCodes), m.NumberProvedAt, m.PasswordChangedAt, m.CreatedAt, m.UpdatedAt, m.DeactivatedAt, m.LockedAt
 	rows, err := q.ExportAssignments(ctx, x.member)
 	x.head.Assignments = make([]exportedAssignment, 0, len(rows))
@@ -218,7 +222,7 @@ func (x *export) devices(ctx context.Context, q *queries.Queries) error {
 	rows, err := q.ExportDevices(ctx, x.member)
 	x.head.Devices = make([]exportedDevice, 0, len(rows))
 	for _, r := range rows {
-		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.SeenAt, r.SeenCountry, r.RevokedAt, r.RevokeReason})
+		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Thumbprint, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.SeenAt, r.SeenCountry, r.RevokedAt, r.RevokeReason})
 	}
 	return err
 }

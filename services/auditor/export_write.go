@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -74,6 +75,7 @@ var exportTemplates = func() map[words.Language]*template.Template {
 			"words":  func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 			"role":   func(r string) string { return l.Say(roleWords[device.Role(r)]) },
 			"who":    showWho,
+			"hex":    hex.EncodeToString,
 			"fields": showFields,
 		}).Parse(exportHTML))
 	}

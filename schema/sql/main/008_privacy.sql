@@ -146,11 +146,11 @@ GRANT DELETE ON privacy_job, privacy_job_event TO latchkey_auditor;
 GRANT SELECT, UPDATE (reached, progress, found, next_at, done_at) ON privacy_job TO latchkey_auditor;
 GRANT EXECUTE ON FUNCTION challenges_forget(uuid, uuid, uuid) TO latchkey_auditor;
 -- what an export shows: no digest, no token, no seed, nothing that is sealed to somebody else
-GRANT SELECT (id, account_id, role, user_id, public_key, phone_details, phone_country, email_details, language, locked_at, created_at, updated_at,
+GRANT SELECT (id, account_id, role, user_id, public_key, phone_details, phone_country, email_details, language, locked_at, phone_changed_at, created_at, updated_at,
     deactivated_at) ON member TO latchkey_auditor;
 GRANT SELECT (id, name, kind, upgrade_policy, two_factor_enabled_at, demographics_enabled_at) ON account TO latchkey_auditor;
-GRANT SELECT (member_id, changed_at) ON credential TO latchkey_auditor;
-GRANT SELECT (id, member_id, software_id, kind, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason) ON device TO latchkey_auditor;
+GRANT SELECT (member_id, changed_at, must_change_since) ON credential TO latchkey_auditor;
+GRANT SELECT (id, member_id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason) ON device TO latchkey_auditor;
 GRANT SELECT (id, member_id, software_id, device_id, amr, created_at, seen_at, ended_at) ON session TO latchkey_auditor;
 GRANT SELECT (id, session_id, member_id, created_at, seen_at, ended_at) ON console_session TO latchkey_auditor;
 GRANT SELECT (id, software_id, purpose, origin, device_kind, device_facets, phone_country, phone_last_two, language, created_at, closed_at, end_reason, tries) ON challenge TO latchkey_auditor;
