@@ -2,10 +2,11 @@
 -- The job that has waited longest; others pass by it until the transaction ends. Nothing is
 -- told of a person before the person is made, and no challenge is kept for more than 31 days.
 -- What was on its way when a person was erased is over some seconds later: then it is settled.
+-- An erasure goes by days, of which the last begins half a day before it was asked for.
 SELECT j.id, j.account_id, j.member_id, j.kind, coalesce(j.reached, b.since)::uuid AS reached, b.since, b.until,
     (now() >= j.requested_at + (@settle_seconds::double precision) * interval '1 second')::boolean AS settled
 FROM privacy_job j LEFT JOIN member m ON m.id = j.member_id CROSS JOIN LATERAL (
-    SELECT uuid_floor(CASE j.kind WHEN 'export' THEN coalesce(m.created_at, now()) - interval '1 hour' ELSE j.requested_at - interval '32 days' END)::uuid AS since,
+    SELECT uuid_floor(CASE j.kind WHEN 'export' THEN coalesce(m.created_at, now()) - interval '1 hour' ELSE j.requested_at - interval '32 days 12 hours' END)::uuid AS since,
         uuid_floor(j.requested_at + CASE j.kind WHEN 'export' THEN interval '1 second' ELSE interval '1 hour' END)::uuid AS until) b
 WHERE j.done_at IS NULL AND j.next_at <= now()
 ORDER BY j.next_at LIMIT 1 FOR UPDATE OF j SKIP LOCKED;

@@ -482,7 +482,7 @@ const jobClaim = `-- name: JobClaim :one
 SELECT j.id, j.account_id, j.member_id, j.kind, coalesce(j.reached, b.since)::uuid AS reached, b.since, b.until,
     (now() >= j.requested_at + ($1::double precision) * interval '1 second')::boolean AS settled
 FROM privacy_job j LEFT JOIN member m ON m.id = j.member_id CROSS JOIN LATERAL (
-    SELECT uuid_floor(CASE j.kind WHEN 'export' THEN coalesce(m.created_at, now()) - interval '1 hour' ELSE j.requested_at - interval '32 days' END)::uuid AS since,
+    SELECT uuid_floor(CASE j.kind WHEN 'export' THEN coalesce(m.created_at, now()) - interval '1 hour' ELSE j.requested_at - interval '32 days 12 hours' END)::uuid AS since,
         uuid_floor(j.requested_at + CASE j.kind WHEN 'export' THEN interval '1 second' ELSE interval '1 hour' END)::uuid AS until) b
 WHERE j.done_at IS NULL AND j.next_at <= now()
 ORDER BY j.next_at LIMIT 1 FOR UPDATE OF j SKIP LOCKED
@@ -502,6 +502,7 @@ type JobClaimRow struct {
 // The job that has waited longest; others pass by it until the transaction ends. Nothing is
 // told of a person before the person is made, and no challenge is kept for more than 31 days.
 // What was on its way when a person was erased is over some seconds later: then it is settled.
+// An erasure goes by days, of which the last begins half a day before it was asked for.
 func (q *Queries) JobClaim(ctx context.Context, settleSeconds float64) (JobClaimRow, error) {
 	row := q.db.QueryRow(ctx, jobClaim, settleSeconds)
 	var i JobClaimRow

@@ -106,18 +106,15 @@ func (d *Details) erase(ctx context.Context, db *queries.Queries, job queries.Jo
 	if err := queries.New(d.o.KeysPool).MemberKeyDestroy(ctx, job.MemberID); err != nil {
 		return nil, fmt.Errorf("destroying a member's keys: %w", err)
 	}
-	since, next := timeOf(job.Reached), timeOf(job.Reached).Add(forgetSpan)
-	last := !next.Before(timeOf(job.Until))
-	switch {
-	case last && !job.Settled:
+	next := floor(timeOf(job.Reached).Add(forgetSpan))
+	last := !timeOf(next).Before(timeOf(job.Until))
+	if last && !job.Settled {
 		return nil, db.JobPause(ctx, queries.JobPauseParams{ID: job.ID, Seconds: min(time.Second, d.o.Settle).Seconds()})
-	case last: // and the day before once more
-		since = since.Add(-forgetSpan)
 	}
-	if err := db.ChallengesForget(ctx, queries.ChallengesForgetParams{MemberID: job.MemberID, Since: floor(since), Before: floor(next)}); err != nil {
+	if err := db.ChallengesForget(ctx, queries.ChallengesForgetParams{MemberID: job.MemberID, Since: job.Reached, Before: next}); err != nil {
 		return nil, fmt.Errorf("removing challenges: %w", err)
 	}
-	if err := d.reach(ctx, db, job, floor(next), 0, last); err != nil || !last {
+	if err := d.reach(ctx, db, job, next, 0, last); err != nil || !last {
 		return nil, err
 	}
 	e, err := d.keep(ctx, db, job.AccountID, event.KeyDestroyed{Member: job.MemberID, Job: job.ID})

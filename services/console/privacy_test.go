@@ -42,7 +42,8 @@ func (c *clinic) whole(n console.NewMember) access.Actor {
 	p := c.person(n)
 	staff := c.person(console.NewMember{Role: device.Supervisor})
 	registration := c.register(p.ID)
-	c.exec("UPDATE challenge SET phone_sealed = (SELECT phone_sealed FROM member WHERE id = $1) WHERE member_id = $1", p.ID)
+	c.exec("UPDATE device SET seen_country = 'CA' WHERE id = $1", registration)
+	c.exec("UPDATE challenge SET closed_at = NULL, end_reason = NULL, device_facets = '{\"os\":\"Linux\"}', phone_sealed = (SELECT phone_sealed FROM member WHERE id = $1) WHERE member_id = $1", p.ID)
 	for _, sql := range []string{
 		"INSERT INTO console_session (token_digest, id, session_id, member_id, account_id) VALUES (sha256($1::uuid::text::bytea), gen_random_uuid(), gen_random_uuid(), $1, $2)",
 		"INSERT INTO console_grant (code_digest, challenge, session_id, member_id, account_id) VALUES (sha256($1::uuid::text::bytea), sha256(''), gen_random_uuid(), $1, $2)",
@@ -83,16 +84,19 @@ func TestAnErasedPersonIsGone(t *testing.T) {
 	}
 	left := c.named(ada.ID)
 	for table := range left {
-		// The job; the dates of devices; and notices that were sent days ago, which the job removes.
-		if !slices.Contains([]string{"privacy_job", "device", "notice"}, table) {
+		// The job; the dates of devices; and challenges and notices, which the job removes.
+		if !slices.Contains([]string{"privacy_job", "device", "challenge", "notice"}, table) {
 			t.Errorf("%d rows of %s still name the person", left[table], table)
 		}
 	}
 	if n := c.count("SELECT count(*) FROM notice WHERE member_id = $1 AND due_at IS NOT NULL", ada.ID); n != 0 {
 		t.Errorf("%d notices still wait to be sent", n)
 	}
-	if n := c.count("SELECT count(*) FROM device WHERE member_id = $1 AND (revoke_reason <> 'erased' OR name <> '' OR registered_facets <> '{}' OR seen_facets <> '{}')", ada.ID); n != 0 {
+	if n := c.count("SELECT count(*) FROM device WHERE member_id = $1 AND (revoke_reason <> 'erased' OR name <> '' OR registered_facets <> '{}' OR seen_facets <> '{}' OR seen_country IS NOT NULL)", ada.ID); n != 0 {
 		t.Errorf("%d devices say what they were", n)
+	}
+	if n := c.count("SELECT count(*) FROM challenge WHERE member_id = $1 AND (closed_at IS NULL OR phone_sealed <> '' OR phone_country <> '' OR phone_last_two <> '' OR device_facets <> '{}')", ada.ID); n != 0 {
+		t.Errorf("%d challenges are open, or say where texts went", n)
 	}
 	for table, rows := range c.named(other.ID) {
 		if rows != before[table] {

@@ -80,8 +80,9 @@ END
 $$;
 
 -- member_forget removes a person, whose erasure is on its way, and what is kept beside: all but
--- challenges that are over and notices that were sent, which are many and go one day after the
--- other. Of devices the dates remain, as the record of every authenticator ever bound (NIST SP
+-- challenges, and notices that were sent, which are many and go one day after the other. Those
+-- challenges that may be open are closed, and emptied: what is on its way of them ends before
+-- they go. Of devices the dates remain, as the record of every authenticator ever bound (NIST SP
 -- 800-63B-4 section 4.1). It answers whether there was such a person.
 CREATE FUNCTION member_forget(erased uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
@@ -89,7 +90,12 @@ CREATE FUNCTION member_forget(erased uuid) RETURNS boolean
 DECLARE
     exports uuid[];
 BEGIN
-    PERFORM challenges_forget(erased, uuid_floor(now() - interval '20 minutes'), uuid_floor(now() + interval '10 minutes'));
+    IF NOT EXISTS (SELECT FROM privacy_job WHERE member_id = erased AND kind = 'erase') THEN
+        RAISE EXCEPTION 'this person is not erased';
+    END IF;
+    UPDATE challenge SET phone_sealed = '', phone_country = '', phone_last_two = '', device_facets = '{}',
+        closed_at = coalesce(closed_at, now()), end_reason = coalesce(end_reason, 'expired')
+    WHERE id >= uuid_floor(now() - interval '20 minutes') AND id < uuid_floor(now() + interval '10 minutes') AND member_id = erased;
     DELETE FROM notice WHERE due_at IS NOT NULL AND member_id = erased;
     DELETE FROM credential WHERE member_id = erased;
     DELETE FROM session WHERE member_id = erased;
