@@ -28,9 +28,13 @@ postgres:
 chromium: ## install the browser that tests drive, if it is missing
 	@deploy/chromium/ensure
 
+.PHONY: axe
+axe: ## fetch axe-core, by which the browser tests look for barriers
+	@cd services && go run ./internal/browsertest/axe/install
+
 .PHONY: test
 test: postgres ## run every test, each on databases of its own
-	@deploy/chromium/ensure || echo "the tests that drive a browser will fail, the others run"
+	@deploy/chromium/ensure && (cd services && go run ./internal/browsertest/axe/install) || echo "the tests that drive a browser will fail, the others run"
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	cd schema && go test $(RACE) ./...
 	cd queries && go vet ./...

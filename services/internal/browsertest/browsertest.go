@@ -100,9 +100,10 @@ func describe(o *runtime.RemoteObject) string {
 
 // Tab is what a person has before them.
 type Tab struct {
-	t   *testing.T
-	b   *Browser
-	ctx context.Context
+	t          *testing.T
+	b          *Browser
+	ctx        context.Context
+	scriptless bool // scripts are off
 }
 
 func (p *Tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -143,11 +144,24 @@ func (p *Tab) Reload() {
 	p.do(chromedp.Reload())
 }
 
+// loaded waits until the page's own scripts have run: who is quicker than they are sends a
+// form without what they add to it.
+func (p *Tab) loaded() {
+	p.t.Helper()
+	p.until("load", func() bool {
+		ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+		defer cancel()
+		state, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState"))
+		return err == nil && state == "complete"
+	})
+}
+
 // Fill types into the field that a selector finds, as a person would.
 func (p *Tab) Fill(selector, typed string) {
 	p.t.Helper()
 	s := chromedp.CSS(selector)
 	empty := chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.querySelector(%q).value = ''", selector))
+	p.loaded()
 	p.do(chromedp.WaitVisible(s), empty, chromedp.SendKeys(s, typed))
 }
 
@@ -161,6 +175,7 @@ func (p *Tab) Press(selector, keys string) {
 func (p *Tab) Click(selector string) {
 	p.t.Helper()
 	s := chromedp.CSS(selector)
+	p.loaded()
 	p.do(chromedp.WaitVisible(s), chromedp.WaitEnabled(s), chromedp.Click(s))
 }
 
@@ -235,7 +250,13 @@ func (p *Tab) Script(expression string) string {
 // WithoutScript switches scripts off in this tab.
 func (p *Tab) WithoutScript() {
 	p.t.Helper()
-	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+	p.scripts(false)
+	p.scriptless = true
+}
+
+func (p *Tab) scripts(on bool) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -257,7 +278,8 @@ func (p *Tab) Clear(origin, kinds string) {
 }
 
 // Look writes pictures of the page into dir: on a phone and on a desktop, light and dark.
-// It fails where something sticks out at the side, or cannot be named by a screen reader.
+// It fails where something sticks out at the side or cannot be named by a screen reader, and
+// where axe-core finds a serious barrier.
 func (p *Tab) Look(dir, name string) {
 	p.t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -282,6 +304,9 @@ func (p *Tab) Look(dir, name string) {
 		}
 		if wide := p.Script("String(document.documentElement.scrollWidth > innerWidth)"); wide == "true" {
 			p.t.Errorf("%s is wider than %d pixels", name, look.width)
+		}
+		if look.name == "phone" || look.name == "desktop-dark" {
+			p.Accessible(name + "-" + look.name)
 		}
 	}
 	p.do(chromedp.EmulateViewport(1280, 900))
