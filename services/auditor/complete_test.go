@@ -25,7 +25,7 @@ var exported = map[string]string{
 // left are those that are not, and why.
 var left = map[string]string{
 	"console_grant":   "lives for a minute, between login and console",
-	"idempotency_key": "lives for a day, keyed digests alone",
+	"idempotency_key": "lives for a day, or 30 after an import, keyed digests alone",
 	"password_link":   "lives for a day, a digest alone; that it was made is an event",
 	"privacy_job":     "is the export itself, and erasures, of whom nothing is left",
 }

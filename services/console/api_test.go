@@ -60,6 +60,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/v1/members", nil, manages + " foreign", 200},
 		{"POST", "/v1/members", map[string]any{"role": "provider"}, manages + " foreign", 201},
 		{"POST", "/v1/members", map[string]any{"role": "owner"}, owners + " foreign", 201},
+		{"POST", "/v1/members/import", "role\nprovider\n", manages + " foreign", 200},
+		{"POST", "/v1/members/import?dry_run=true", "role,user_id\nowner,new\n", manages + " foreign", 200},
 		{"GET", "/v1/members/{staff}", nil, manages, 200},
 		{"GET", "/v1/members/{client}", nil, manages, 200},
 		{"GET", "/v1/members/{owner}", nil, owners, 200},
@@ -97,7 +99,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 			if body == "confirm" {
 				body = map[string]any{"confirm": strings.Split(path, "/")[3]} // fill makes it the user ID too
 			}
-			a := s.call(token, r.method, path, body, "If-Match", "*")
+			a := s.call(token, r.method, path, body, "If-Match", "*", "Content-Type", kindOf(path))
 			want, problem := r.ok, ""
 			switch {
 			case who == "nobody":
@@ -119,6 +121,14 @@ func TestWhoMayAskWhat(t *testing.T) {
 			}
 		}
 	}
+}
+
+// kindOf is what a route takes.
+func kindOf(path string) string {
+	if strings.Contains(path, "/import") {
+		return "text/csv"
+	}
+	return "application/json"
 }
 
 // fill puts people into a path, who are there for one request.
@@ -194,6 +204,7 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 		asOwner("no JSON", r[0], r[1], "x", 415, "unsupported-media-type", "If-Match", "*", "Content-Type", "text/plain")
 	}
 	s.asksOptions()
+	s.asksImport(key)
 	job := s.asksPrivacy(key, made.body["id"].(string), provider)
 	client := asOwner("a client", "POST", "/v1/members", map[string]any{"role": "client"}, 201, "").header.Get("Location")
 	nameless := asOwner("no user ID", "POST", "/v1/members", map[string]any{"role": "provider"}, 201, "")
@@ -284,9 +295,9 @@ func (s *served) busy(key, client string) {
 	defer release()
 	var all sync.WaitGroup
 	defer all.Wait()
-	for path, body := range map[string]any{client + "/password": nil, "/v1/members": map[string]any{"role": "client"}} {
+	for path, body := range map[string]any{client + "/password": nil, "/v1/members": map[string]any{"role": "client"}, "/v1/members/import": "role\nclient\n"} {
 		all.Go(func() {
-			if a := s.call(key, http.MethodPost, path, body); a.status != 429 || a.header.Get("Retry-After") == "" {
+			if a := s.call(key, http.MethodPost, path, body, "Content-Type", kindOf(path)); a.status != 429 || a.header.Get("Retry-After") == "" {
 				s.t.Errorf("a hash too many: %d %v", a.status, a.body)
 			}
 		})

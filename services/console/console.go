@@ -109,8 +109,9 @@ type Console struct {
 	o         Options
 	q         *queries.Queries
 	passwords *password.Hasher
-	site      *page.Site // nil where nobody is served
-	hintsTo   uuid.UUID  // the last registration that the sweep of hints has seen; of the sweep alone
+	site      *page.Site    // nil where nobody is served
+	imports   chan struct{} // slots of those under way
+	hintsTo   uuid.UUID     // the last registration that the sweep of hints has seen; of the sweep alone
 }
 
 // New makes a Console. Nothing is opened yet.
@@ -118,7 +119,7 @@ func New(o Options) (*Console, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Console{o: o, q: queries.New(o.Pool), passwords: password.New(o.Hashing, o.Registerer)}
+	c := &Console{o: o, q: queries.New(o.Pool), passwords: password.New(o.Hashing, o.Registerer), imports: make(chan struct{}, importsAtATime)}
 	if o.Served != nil {
 		var err error
 		c.site, err = page.New(page.Options{Origin: o.Served.Origin, FormCookie: formCookie, Tokens: dpop.NewNonces(o.Served.FormMAC, o.Now), Next: o.Served.Login})

@@ -22,12 +22,24 @@ import (
 type told struct {
 	mu     sync.Mutex
 	events []event.Event
+	then   func() // once after the next event
 }
 
 func (b *told) Publish(e event.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events = append(b.events, e)
+	if b.then != nil {
+		b.then()
+		b.then = nil
+	}
+}
+
+// next has something happen after the next event.
+func (b *told) next(then func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.then = then
 }
 
 func (b *told) types() (all []string) {

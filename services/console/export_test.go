@@ -17,7 +17,7 @@ func (c *Console) Routes() (patterns []string) {
 	return patterns
 }
 
-// Occupy takes every slot of the password hashing.
+// Occupy takes every slot of the password hashing, and of imports.
 func (c *Console) Occupy() (release func()) {
 	var taken []func()
 	for range c.o.Hashing {
@@ -26,6 +26,10 @@ func (c *Console) Occupy() (release func()) {
 			panic(err) // only while others hash
 		}
 		taken = append(taken, give)
+	}
+	for range importsAtATime {
+		c.imports <- struct{}{}
+		taken = append(taken, func() { <-c.imports })
 	}
 	return func() {
 		for _, give := range taken {
@@ -39,7 +43,7 @@ var (
 	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}, "EraseRequest": eraseRequest{}}
 	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
 		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{},
-		"Shown": details.Shown{}, "Job": PrivacyJob{}}
+		"Shown": details.Shown{}, "Job": PrivacyJob{}, "ImportReport": ImportReport{}, "RowFault": RowFault{}}
 )
 
 // Pages lists the patterns of the pages for who is signed in.
