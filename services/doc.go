@@ -29,6 +29,7 @@
 //
 //	event          what services tell each other
 //	code           the digits, and the text that carries them
+//	factor         what registers a device besides the password: a text's code, an administrator's
 //	device         what a device is, and when it is another
 //	phone, email   where people are reached
 //	access         who may do what in an account

@@ -68,7 +68,7 @@ LEFT JOIN credential c ON c.member_id = m.id LEFT JOIN number_proof p ON p.membe
 WHERE m.id = @id AND m.account_id = @account_id;
 
 -- name: ExportDevices :many
-SELECT id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason
+SELECT id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, factor, seen_at, seen_country, revoked_at, revoke_reason
 FROM device WHERE member_id = @member_id ORDER BY registered_at, id;
 
 -- name: ExportSessions :many

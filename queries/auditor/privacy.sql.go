@@ -204,7 +204,7 @@ func (q *Queries) ExportConsoleSessions(ctx context.Context, memberID [16]byte) 
 }
 
 const exportDevices = `-- name: ExportDevices :many
-SELECT id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason
+SELECT id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, factor, seen_at, seen_country, revoked_at, revoke_reason
 FROM device WHERE member_id = $1 ORDER BY registered_at, id
 `
 
@@ -217,6 +217,7 @@ type ExportDevicesRow struct {
 	RegisteredFacets []byte
 	SeenFacets       []byte
 	RegisteredAt     time.Time
+	Factor           string
 	SeenAt           time.Time
 	SeenCountry      *string
 	RevokedAt        *time.Time
@@ -241,6 +242,7 @@ func (q *Queries) ExportDevices(ctx context.Context, memberID [16]byte) ([]Expor
 			&i.RegisteredFacets,
 			&i.SeenFacets,
 			&i.RegisteredAt,
+			&i.Factor,
 			&i.SeenAt,
 			&i.SeenCountry,
 			&i.RevokedAt,

@@ -80,6 +80,6 @@ WITH q AS (
 SELECT id::uuid AS id FROM fresh;
 
 -- name: VerdictRead :many
-SELECT v.entry_id, v.result, v.tries_left, d.id AS device_id
+SELECT v.entry_id, v.result, v.tries_left, d.id AS device_id, coalesce(d.factor, '')::text AS factor
 FROM verdict v LEFT JOIN device d ON d.challenge_id = v.challenge_id AND v.result = 'registered' AND d.revoked_at IS NULL
 WHERE v.entry_id = ANY(@ids::uuid[]);

@@ -303,7 +303,7 @@ func (q *Queries) TextRequestInsert(ctx context.Context, arg TextRequestInsertPa
 }
 
 const verdictRead = `-- name: VerdictRead :many
-SELECT v.entry_id, v.result, v.tries_left, d.id AS device_id
+SELECT v.entry_id, v.result, v.tries_left, d.id AS device_id, coalesce(d.factor, '')::text AS factor
 FROM verdict v LEFT JOIN device d ON d.challenge_id = v.challenge_id AND v.result = 'registered' AND d.revoked_at IS NULL
 WHERE v.entry_id = ANY($1::uuid[])
 `
@@ -313,6 +313,7 @@ type VerdictReadRow struct {
 	Result    string
 	TriesLeft int16
 	DeviceID  *[16]byte
+	Factor    string
 }
 
 func (q *Queries) VerdictRead(ctx context.Context, ids [][16]byte) ([]VerdictReadRow, error) {
@@ -329,6 +330,7 @@ func (q *Queries) VerdictRead(ctx context.Context, ids [][16]byte) ([]VerdictRea
 			&i.Result,
 			&i.TriesLeft,
 			&i.DeviceID,
+			&i.Factor,
 		); err != nil {
 			return nil, err
 		}

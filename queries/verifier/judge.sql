@@ -27,6 +27,7 @@ SELECT sorted.id, (pg_advisory_xact_lock(sorted.k) IS NULL)::boolean AS unlocked
 -- has_device says whether the key that a right code would register has a live registration. A
 -- challenge is void when its texts went to a number that is not the member's any more, or the
 -- member was deactivated or locked, or is no more. has_email says whether a notice goes by e-mail too.
+-- The registration codes are those of the member that were live when the entry was typed.
 SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     c.id AS challenge_id, c.account_id, c.member_id, c.software_id, c.purpose, c.device_kind, c.device_thumbprint, c.device_facets, c.phone_version, c.seed, c.epoch,
     c.expires_at, c.tries, c.closed_at, now()::timestamptz AS now,
@@ -35,6 +36,10 @@ SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     (NOT EXISTS (SELECT FROM member m WHERE m.id = c.member_id
         AND m.phone_version = c.phone_version AND m.deactivated_at IS NULL AND m.locked_at IS NULL))::boolean AS void,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id AND m.has_email)::boolean AS has_email,
+    ARRAY(SELECT r.id FROM registration_code r WHERE r.member_id = c.member_id AND r.used_at IS NULL AND r.digest IS NOT NULL
+        AND r.expires_at >= e.entered_at ORDER BY r.id)::uuid[] AS registration_code_ids,
+    ARRAY(SELECT r.digest FROM registration_code r WHERE r.member_id = c.member_id AND r.used_at IS NULL AND r.digest IS NOT NULL
+        AND r.expires_at >= e.entered_at ORDER BY r.id)::bytea[] AS registration_code_digests,
     coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
     coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
     coalesce(t.consecutive, 0)::integer AS consecutive
@@ -57,6 +62,12 @@ WITH q AS (SELECT unnest(@member_ids::uuid[]) AS member_id, unnest(@software_ids
 UPDATE device d SET revoked_at = now(), revoke_reason = 'upgraded'
 FROM q WHERE d.member_id = q.member_id AND d.software_id = q.software_id AND d.thumbprint = q.thumbprint AND d.revoked_at IS NULL;
 
+-- name: RegistrationCodeUse :execrows
+-- Spends registration codes, each for one challenge. What it does not count was spent before.
+UPDATE registration_code r SET used_at = now(), used_challenge = q.challenge_id
+FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@challenge_ids::uuid[]) AS challenge_id) q
+WHERE r.id = q.id AND r.used_at IS NULL;
+
 -- name: JudgeWrite :exec
 -- Keeps what was judged: an entry that was judged meanwhile keeps its first verdict; tries are
 -- counted and challenges closed ('' leaves one open); the devices of right codes are
@@ -74,11 +85,12 @@ WITH judged AS (
         unnest(@end_reasons::text[]) AS end_reason, unnest(@typed_texts::smallint[]) AS typed_text) q
     WHERE c.id = q.id AND c.closed_at IS NULL
 ), registered AS (
-    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
-    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets
+    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets, factor)
+    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets, q.factor
     FROM (SELECT unnest(@device_ids::uuid[]) AS id, unnest(@device_account_ids::uuid[]) AS account_id, unnest(@device_member_ids::uuid[]) AS member_id,
         unnest(@device_software_ids::text[]) AS software_id, unnest(@device_kinds::text[]) AS kind, unnest(@device_thumbprints::bytea[]) AS thumbprint,
-        unnest(@device_challenge_ids::uuid[]) AS challenge_id, unnest(@device_facets::jsonb[]) AS facets) q
+        unnest(@device_challenge_ids::uuid[]) AS challenge_id, unnest(@device_facets::jsonb[]) AS facets,
+        unnest(@device_factors::text[]) AS factor) q
 ), noticed AS (
     INSERT INTO notice (id, account_id, member_id, kind, channel, software_id, device_id, device_facets)
     SELECT q.id, q.account_id, q.member_id, 'device_registered', q.channel, q.software_id, q.device_id, q.facets

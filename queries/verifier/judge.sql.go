@@ -138,6 +138,10 @@ SELECT e.id, e.judge_key, e.encapsulated, e.sealed, e.entered_at,
     (NOT EXISTS (SELECT FROM member m WHERE m.id = c.member_id
         AND m.phone_version = c.phone_version AND m.deactivated_at IS NULL AND m.locked_at IS NULL))::boolean AS void,
     EXISTS (SELECT FROM member m WHERE m.id = c.member_id AND m.has_email)::boolean AS has_email,
+    ARRAY(SELECT r.id FROM registration_code r WHERE r.member_id = c.member_id AND r.used_at IS NULL AND r.digest IS NOT NULL
+        AND r.expires_at >= e.entered_at ORDER BY r.id)::uuid[] AS registration_code_ids,
+    ARRAY(SELECT r.digest FROM registration_code r WHERE r.member_id = c.member_id AND r.used_at IS NULL AND r.digest IS NOT NULL
+        AND r.expires_at >= e.entered_at ORDER BY r.id)::bytea[] AS registration_code_digests,
     coalesce(t.hour_started_at, now())::timestamptz AS hour_started_at, coalesce(t.hour_count, 0)::integer AS hour_count,
     coalesce(t.day_started_at, now())::timestamptz AS day_started_at, coalesce(t.day_count, 0)::integer AS day_count,
     coalesce(t.consecutive, 0)::integer AS consecutive
@@ -149,34 +153,36 @@ ORDER BY c.id, e.entered_at, e.id FOR UPDATE OF c
 `
 
 type JudgeReadRow struct {
-	ID               [16]byte
-	JudgeKey         int64
-	Encapsulated     []byte
-	Sealed           []byte
-	EnteredAt        time.Time
-	ChallengeID      [16]byte
-	AccountID        [16]byte
-	MemberID         [16]byte
-	SoftwareID       string
-	Purpose          string
-	DeviceKind       string
-	DeviceThumbprint []byte
-	DeviceFacets     []byte
-	PhoneVersion     int32
-	Seed             []byte
-	Epoch            int64
-	ExpiresAt        time.Time
-	Tries            int16
-	ClosedAt         *time.Time
-	Now              time.Time
-	HasDevice        bool
-	Void             bool
-	HasEmail         bool
-	HourStartedAt    time.Time
-	HourCount        int32
-	DayStartedAt     time.Time
-	DayCount         int32
-	Consecutive      int32
+	ID                      [16]byte
+	JudgeKey                int64
+	Encapsulated            []byte
+	Sealed                  []byte
+	EnteredAt               time.Time
+	ChallengeID             [16]byte
+	AccountID               [16]byte
+	MemberID                [16]byte
+	SoftwareID              string
+	Purpose                 string
+	DeviceKind              string
+	DeviceThumbprint        []byte
+	DeviceFacets            []byte
+	PhoneVersion            int32
+	Seed                    []byte
+	Epoch                   int64
+	ExpiresAt               time.Time
+	Tries                   int16
+	ClosedAt                *time.Time
+	Now                     time.Time
+	HasDevice               bool
+	Void                    bool
+	HasEmail                bool
+	RegistrationCodeIds     [][16]byte
+	RegistrationCodeDigests [][]byte
+	HourStartedAt           time.Time
+	HourCount               int32
+	DayStartedAt            time.Time
+	DayCount                int32
+	Consecutive             int32
 }
 
 // All that judging needs of entries that have no verdict yet, their challenges locked. What
@@ -184,6 +190,7 @@ type JudgeReadRow struct {
 // has_device says whether the key that a right code would register has a live registration. A
 // challenge is void when its texts went to a number that is not the member's any more, or the
 // member was deactivated or locked, or is no more. has_email says whether a notice goes by e-mail too.
+// The registration codes are those of the member that were live when the entry was typed.
 func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeReadRow, error) {
 	rows, err := q.db.Query(ctx, judgeRead, entryIds)
 	if err != nil {
@@ -217,6 +224,8 @@ func (q *Queries) JudgeRead(ctx context.Context, entryIds [][16]byte) ([]JudgeRe
 			&i.HasDevice,
 			&i.Void,
 			&i.HasEmail,
+			&i.RegistrationCodeIds,
+			&i.RegistrationCodeDigests,
 			&i.HourStartedAt,
 			&i.HourCount,
 			&i.DayStartedAt,
@@ -246,21 +255,22 @@ WITH judged AS (
         unnest($11::text[]) AS end_reason, unnest($12::smallint[]) AS typed_text) q
     WHERE c.id = q.id AND c.closed_at IS NULL
 ), registered AS (
-    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets)
-    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets
+    INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets, factor)
+    SELECT q.id, q.account_id, q.member_id, q.software_id, q.kind, q.thumbprint, q.challenge_id, q.facets, q.facets, q.factor
     FROM (SELECT unnest($13::uuid[]) AS id, unnest($14::uuid[]) AS account_id, unnest($15::uuid[]) AS member_id,
         unnest($16::text[]) AS software_id, unnest($17::text[]) AS kind, unnest($18::bytea[]) AS thumbprint,
-        unnest($19::uuid[]) AS challenge_id, unnest($20::jsonb[]) AS facets) q
+        unnest($19::uuid[]) AS challenge_id, unnest($20::jsonb[]) AS facets,
+        unnest($21::text[]) AS factor) q
 ), noticed AS (
     INSERT INTO notice (id, account_id, member_id, kind, channel, software_id, device_id, device_facets)
     SELECT q.id, q.account_id, q.member_id, 'device_registered', q.channel, q.software_id, q.device_id, q.facets
-    FROM (SELECT unnest($21::uuid[]) AS id, unnest($22::uuid[]) AS account_id, unnest($23::uuid[]) AS member_id,
-        unnest($24::text[]) AS channel, unnest($25::text[]) AS software_id,
-        unnest($26::uuid[]) AS device_id, unnest($27::jsonb[]) AS facets) q
+    FROM (SELECT unnest($22::uuid[]) AS id, unnest($23::uuid[]) AS account_id, unnest($24::uuid[]) AS member_id,
+        unnest($25::text[]) AS channel, unnest($26::text[]) AS software_id,
+        unnest($27::uuid[]) AS device_id, unnest($28::jsonb[]) AS facets) q
 ), proved AS (
     INSERT INTO number_proof (member_id, phone_version)
     SELECT DISTINCT ON (q.member_id) q.member_id, q.phone_version
-    FROM (SELECT unnest($28::uuid[]) AS member_id, unnest($29::integer[]) AS phone_version) q
+    FROM (SELECT unnest($29::uuid[]) AS member_id, unnest($30::integer[]) AS phone_version) q
     ORDER BY q.member_id, q.phone_version DESC
     ON CONFLICT (member_id) DO UPDATE SET phone_version = EXCLUDED.phone_version, proved_at = now()
 )
@@ -289,6 +299,7 @@ type JudgeWriteParams struct {
 	DeviceThumbprints  [][]byte
 	DeviceChallengeIds [][16]byte
 	DeviceFacets       [][]byte
+	DeviceFactors      []string
 	NoticeIds          [][16]byte
 	NoticeAccountIds   [][16]byte
 	NoticeMemberIds    [][16]byte
@@ -326,6 +337,7 @@ func (q *Queries) JudgeWrite(ctx context.Context, arg JudgeWriteParams) error {
 		arg.DeviceThumbprints,
 		arg.DeviceChallengeIds,
 		arg.DeviceFacets,
+		arg.DeviceFactors,
 		arg.NoticeIds,
 		arg.NoticeAccountIds,
 		arg.NoticeMemberIds,
@@ -413,4 +425,24 @@ func (q *Queries) PartitionUpkeep(ctx context.Context) (int32, error) {
 	var partition_upkeep int32
 	err := row.Scan(&partition_upkeep)
 	return partition_upkeep, err
+}
+
+const registrationCodeUse = `-- name: RegistrationCodeUse :execrows
+UPDATE registration_code r SET used_at = now(), used_challenge = q.challenge_id
+FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS challenge_id) q
+WHERE r.id = q.id AND r.used_at IS NULL
+`
+
+type RegistrationCodeUseParams struct {
+	Ids          [][16]byte
+	ChallengeIds [][16]byte
+}
+
+// Spends registration codes, each for one challenge. What it does not count was spent before.
+func (q *Queries) RegistrationCodeUse(ctx context.Context, arg RegistrationCodeUseParams) (int64, error) {
+	result, err := q.db.Exec(ctx, registrationCodeUse, arg.Ids, arg.ChallengeIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

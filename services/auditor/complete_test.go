@@ -24,10 +24,11 @@ var exported = map[string]string{
 
 // left are those that are not, and why.
 var left = map[string]string{
-	"console_grant":   "lives for a minute, between login and console",
-	"idempotency_key": "lives for a day, or 30 after an import, keyed digests alone",
-	"password_link":   "lives for a day, a digest alone; that it was made is an event",
-	"privacy_job":     "is the export itself, and erasures, of whom nothing is left",
+	"console_grant":     "lives for a minute, between login and console",
+	"idempotency_key":   "lives for a day, or 30 after an import, keyed digests alone",
+	"password_link":     "lives for a day, a digest alone; that it was made is an event",
+	"privacy_job":       "is the export itself, and erasures, of whom nothing is left",
+	"registration_code": "lives for a day, a digest alone; that it was made, approved and used are events",
 }
 
 var namesPerson = regexp.MustCompile(`member|client_id|staff|person`)

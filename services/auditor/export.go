@@ -73,6 +73,7 @@ type exportedDevice struct {
 	Registered   json.RawMessage `json:"registered"`
 	Seen         json.RawMessage `json:"seen"`
 	RegisteredAt time.Time       `json:"registered_at"`
+	Factor       string          `json:"factor"` // what registered it, beside the password: sms, registration_code
 	SeenAt       time.Time       `json:"seen_at"`
 	SeenCountry  *string         `json:"seen_country,omitempty"`
 	RevokedAt    *time.Time      `json:"revoked_at,omitempty"`
@@ -222,7 +223,7 @@ func (x *export) devices(ctx context.Context, q *queries.Queries) error {
 	rows, err := q.ExportDevices(ctx, x.member)
 	x.head.Devices = make([]exportedDevice, 0, len(rows))
 	for _, r := range rows {
-		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Thumbprint, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.SeenAt, r.SeenCountry, r.RevokedAt, r.RevokeReason})
+		x.head.Devices = append(x.head.Devices, exportedDevice{r.ID, r.SoftwareID, r.Kind, r.Thumbprint, r.Name, r.RegisteredFacets, r.SeenFacets, r.RegisteredAt, r.Factor, r.SeenAt, r.SeenCountry, r.RevokedAt, r.RevokeReason})
 	}
 	return err
 }

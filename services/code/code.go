@@ -97,7 +97,7 @@ func Parse(typed string, digits int) (Code, error) {
 		switch {
 		case r >= '0' && r <= '9':
 			b.WriteRune(r)
-		case r == ' ', r == '-', r == '\t', r == '\n', r == '\r', r == '\u00a0', r == '\u202f', r == '\u2011', r == '\u2013':
+		case Separator(r):
 		default:
 			return Code{}, ErrNotACode
 		}
@@ -106,6 +106,15 @@ func Parse(typed string, digits int) (Code, error) {
 		return Code{}, ErrNotACode
 	}
 	return Code{b.String()}, nil
+}
+
+// Separator reports whether people write a character between the parts of a code: spaces and hyphens.
+func Separator(r rune) bool {
+	switch r {
+	case ' ', '-', '\t', '\n', '\r', '\u00a0', '\u202f', '\u2011', '\u2013':
+		return true
+	}
+	return false
 }
 
 // Match returns the number of the text whose code was typed, 0 for none. It

@@ -48,6 +48,7 @@ func (c *clinic) whole(n console.NewMember) access.Actor {
 		"INSERT INTO console_session (token_digest, id, session_id, member_id, account_id) VALUES (sha256($1::uuid::text::bytea), gen_random_uuid(), gen_random_uuid(), $1, $2)",
 		"INSERT INTO console_grant (code_digest, challenge, session_id, member_id, account_id) VALUES (sha256($1::uuid::text::bytea), sha256(''), gen_random_uuid(), $1, $2)",
 		"INSERT INTO idempotency_key (account_id, key_digest, body_digest, member_id, kept_until) VALUES ($2, sha256($1::uuid::text::bytea), sha256(''), $1, now() + interval '1 day')",
+		"INSERT INTO registration_code (id, account_id, member_id, digest, made_by, expires_at) VALUES (gen_random_uuid(), $2, $1, sha256($1::uuid::text::bytea), 'operator', now() + interval '15 minutes')",
 		"INSERT INTO password_link (member_id, token_digest) SELECT $1, sha256($1::uuid::text::bytea) WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO member_try SELECT $1, now(), 1, now(), 1, 1 WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO number_proof (member_id, phone_version) SELECT $1, 1 WHERE $2::uuid IS NOT NULL",

@@ -32,13 +32,14 @@ func filled(n int) []byte {
 }
 
 var (
-	account   = id(0xacc)
-	challenge = id(0xc4a)
-	member    = id(0x3e3)
-	dev       = id(0xdef)
-	session   = id(0x5e5)
-	entry     = id(0xe47)
-	at        = time.Date(2026, 11, 24, 9, 30, 15, 123456000, time.UTC)
+	account          = id(0xacc)
+	challenge        = id(0xc4a)
+	member           = id(0x3e3)
+	dev              = id(0xdef)
+	session          = id(0x5e5)
+	entry            = id(0xe47)
+	registrationCode = id(0x4ec)
+	at               = time.Date(2026, 11, 24, 9, 30, 15, 123456000, time.UTC)
 
 	attempt = event.SMSAttempt{Challenge: challenge, Attempt: id(0xa77), AttemptNo: 2, Request: 1, Text: 2, Provider: "vonage", Country: "CA"}
 	failed  = event.SMSAnswer{SMSAttempt: attempt, Reason: "timeout", VendorCode: "504", TookMS: 4000}
@@ -73,7 +74,8 @@ var examples = []example{
 	{"dispatcher", event.SMSAbandoned{Challenge: challenge, Request: 1, Reason: "too_late"}},
 	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "delivered"}}},
 	{"dispatcher", event.SMSUndelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "30005"}, Status: "undelivered"}},
-	{"verifier", event.DeviceRegistered{Challenge: challenge, Member: member, Device: dev, Software: "web", Kind: "key", Thumbprint: filled(32), Text: 2, Entry: entry}},
+	{"verifier", event.DeviceRegistered{Challenge: challenge, Member: member, Device: dev, Software: "web", Kind: "key", Thumbprint: filled(32), Text: 2, Entry: entry,
+		Factor: "registration_code", RegistrationCode: &registrationCode}},
 	{"verifier", event.NumberProved{Challenge: challenge, Member: member, Version: 2, Text: 1, Entry: entry}},
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "wrong", TriesLeft: 4}},
 	{"verifier", event.CodeExpired{Challenge: challenge, Member: member}},
@@ -90,6 +92,8 @@ var examples = []example{
 	{"console", event.MemberUnlocked{Member: member, By: "member:" + id(0x3e4).String()}},
 	{"console", event.PasswordReset{Member: member, By: "operator"}},
 	{"console", event.PasswordLinkMade{Member: member, By: "operator"}},
+	{"console", event.RegistrationCodeMade{Member: member, RegistrationCode: id(0x4ec), NeedsApproval: true, By: "operator:night-shift"}},
+	{"console", event.RegistrationCodeApproved{Member: member, RegistrationCode: id(0x4ec), By: "member:" + id(0x3e4).String()}},
 	{"console", event.ClientAssigned{Member: member, Staff: id(0x57a), By: "member:" + id(0x3e4).String()}},
 	{"console", event.ClientUnassigned{Member: member, Staff: id(0x57a), By: "operator"}},
 	{"auditor", event.NumberShown{Member: member, By: "member:" + id(0x3e4).String()}},
@@ -118,6 +122,7 @@ var sparse = []example{
 	{"verifier", event.CodeRejected{Challenge: challenge, Member: member, Entry: entry, Result: "locked"}},
 	{"login", event.NoticeRequested{Notice: id(0x207), Member: member, Kind: "number_changed", Channel: "text"}},
 	{"dispatcher", event.NoticeSent{Notice: id(0x207), Member: member, Kind: "email_changed", Channel: "email", Tries: 1}},
+	{"verifier", event.DeviceRegistered{Challenge: challenge, Member: member, Device: dev, Software: "web", Kind: "key", Thumbprint: filled(32), Entry: entry, Factor: "registration_code", RegistrationCode: &registrationCode}},
 }
 
 func (x example) encode() (event.Event, error) {

@@ -19,6 +19,7 @@ var kinds = byType(
 	func() Data { return new(PasswordReset) }, func() Data { return new(PasswordLinkMade) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
 	func() Data { return new(ExportRequested) }, func() Data { return new(MemberErased) },
 	func() Data { return new(NumberShown) }, func() Data { return new(MemberExported) }, func() Data { return new(KeyDestroyed) },
+	func() Data { return new(RegistrationCodeMade) }, func() Data { return new(RegistrationCodeApproved) },
 )
 
 func byType(makers ...func() Data) map[string]func() Data {
@@ -122,7 +123,7 @@ type MemberCreated struct {
 	Role      string    `json:"role"`
 	HasNumber bool      `json:"has_number"`
 	Country   string    `json:"country,omitempty"` // of the number
-	By        string    `json:"by"`                // "key:<id>", "member:<id>" or "operator"
+	By        string    `json:"by"`                // "key:<id>", "member:<id>", "operator" or "operator:<name>"
 }
 
 // MemberUpdated: something that is held of a person changed.
@@ -181,6 +182,21 @@ type MemberErased struct {
 	Member uuid.UUID `json:"member"`
 	Job    uuid.UUID `json:"job"` // that has the key destroyed
 	By     string    `json:"by"`
+}
+
+// RegistrationCodeMade: a person whose phone is lost was given a code that registers one device.
+type RegistrationCodeMade struct {
+	Member           uuid.UUID `json:"member"`
+	RegistrationCode uuid.UUID `json:"registration_code"` // its id
+	NeedsApproval    bool      `json:"needs_approval"`    // there is no code before somebody else approves
+	By               string    `json:"by"`
+}
+
+// RegistrationCodeApproved: the second of two people approved a registration code, and saw it.
+type RegistrationCodeApproved struct {
+	Member           uuid.UUID `json:"member"`
+	RegistrationCode uuid.UUID `json:"registration_code"`
+	By               string    `json:"by"`
 }
 
 // ClientAssigned: a client became one of somebody of the staff, who may see the client.
@@ -276,8 +292,11 @@ type DeviceRegistered struct {
 	Software   string    `json:"software"`
 	Kind       string    `json:"kind"`
 	Thumbprint []byte    `json:"thumbprint"`
-	Text       int       `json:"text"` // the number of the text whose code was typed
+	Text       int       `json:"text,omitempty"` // the number of the text whose code was typed
 	Entry      uuid.UUID `json:"entry"`
+	// Factor says what was typed where it was not the code of a text: registration_code.
+	Factor           string     `json:"factor,omitempty"`
+	RegistrationCode *uuid.UUID `json:"registration_code,omitempty"` // its id, as RegistrationCodeMade tells it
 }
 
 // NumberProved: the right code of a challenge was typed that was made to prove a number.
@@ -383,49 +402,51 @@ type KeyDestroyed struct {
 	Job    uuid.UUID `json:"job"`
 }
 
-func (CodeRequested) Type() string     { return "latchkey.code.requested" }
-func (TextRequested) Type() string     { return "latchkey.text.requested" }
-func (CodeEntered) Type() string       { return "latchkey.code.entered" }
-func (LoginSucceeded) Type() string    { return "latchkey.login.succeeded" }
-func (LoginRefused) Type() string      { return "latchkey.login.refused" }
-func (LoginEnded) Type() string        { return "latchkey.login.ended" }
-func (PasswordChanged) Type() string   { return "latchkey.login.password_changed" }
-func (DeviceNamed) Type() string       { return "latchkey.device.named" }
-func (DeviceRevoked) Type() string     { return "latchkey.device.revoked" }
-func (MemberCreated) Type() string     { return "latchkey.member.created" }
-func (MemberUpdated) Type() string     { return "latchkey.member.updated" }
-func (MemberDeactivated) Type() string { return "latchkey.member.deactivated" }
-func (MemberReactivated) Type() string { return "latchkey.member.reactivated" }
-func (MemberUnlocked) Type() string    { return "latchkey.member.unlocked" }
-func (PasswordReset) Type() string     { return "latchkey.member.password_reset" }
-func (PasswordLinkMade) Type() string  { return "latchkey.member.password_link_made" }
-func (ClientAssigned) Type() string    { return "latchkey.member.assigned" }
-func (ClientUnassigned) Type() string  { return "latchkey.member.unassigned" }
-func (NumberChanged) Type() string     { return "latchkey.member.number_changed" }
-func (SMSAttempted) Type() string      { return "latchkey.sms.attempted" }
-func (SMSAccepted) Type() string       { return "latchkey.sms.accepted" }
-func (SMSRefused) Type() string        { return "latchkey.sms.refused" }
-func (SMSUnanswered) Type() string     { return "latchkey.sms.unanswered" }
-func (SMSAbandoned) Type() string      { return "latchkey.sms.abandoned" }
-func (SMSDelivered) Type() string      { return "latchkey.sms.delivered" }
-func (SMSUndelivered) Type() string    { return "latchkey.sms.undelivered" }
-func (DeviceRegistered) Type() string  { return "latchkey.device.registered" }
-func (CodeRejected) Type() string      { return "latchkey.code.rejected" }
-func (CodeExpired) Type() string       { return "latchkey.code.expired" }
-func (MemberLocked) Type() string      { return "latchkey.member.locked" }
-func (NoticeRequested) Type() string   { return "latchkey.notice.requested" }
-func (NoticeSent) Type() string        { return "latchkey.notice.sent" }
-func (NoticeAbandoned) Type() string   { return "latchkey.notice.abandoned" }
-func (AccountCreated) Type() string    { return "latchkey.account.created" }
-func (OptionChanged) Type() string     { return "latchkey.account.option_changed" }
-func (KeyCreated) Type() string        { return "latchkey.account.key_created" }
-func (KeyRevoked) Type() string        { return "latchkey.account.key_revoked" }
-func (NumberShown) Type() string       { return "latchkey.audit.number_shown" }
-func (MemberExported) Type() string    { return "latchkey.audit.member_exported" }
-func (KeyDestroyed) Type() string      { return "latchkey.audit.key_destroyed" }
-func (ExportRequested) Type() string   { return "latchkey.member.export_requested" }
-func (MemberErased) Type() string      { return "latchkey.member.erased" }
-func (NumberProved) Type() string      { return "latchkey.number.proved" }
+func (CodeRequested) Type() string            { return "latchkey.code.requested" }
+func (TextRequested) Type() string            { return "latchkey.text.requested" }
+func (CodeEntered) Type() string              { return "latchkey.code.entered" }
+func (LoginSucceeded) Type() string           { return "latchkey.login.succeeded" }
+func (LoginRefused) Type() string             { return "latchkey.login.refused" }
+func (LoginEnded) Type() string               { return "latchkey.login.ended" }
+func (PasswordChanged) Type() string          { return "latchkey.login.password_changed" }
+func (DeviceNamed) Type() string              { return "latchkey.device.named" }
+func (DeviceRevoked) Type() string            { return "latchkey.device.revoked" }
+func (MemberCreated) Type() string            { return "latchkey.member.created" }
+func (MemberUpdated) Type() string            { return "latchkey.member.updated" }
+func (MemberDeactivated) Type() string        { return "latchkey.member.deactivated" }
+func (MemberReactivated) Type() string        { return "latchkey.member.reactivated" }
+func (MemberUnlocked) Type() string           { return "latchkey.member.unlocked" }
+func (PasswordReset) Type() string            { return "latchkey.member.password_reset" }
+func (PasswordLinkMade) Type() string         { return "latchkey.member.password_link_made" }
+func (ClientAssigned) Type() string           { return "latchkey.member.assigned" }
+func (ClientUnassigned) Type() string         { return "latchkey.member.unassigned" }
+func (NumberChanged) Type() string            { return "latchkey.member.number_changed" }
+func (SMSAttempted) Type() string             { return "latchkey.sms.attempted" }
+func (SMSAccepted) Type() string              { return "latchkey.sms.accepted" }
+func (SMSRefused) Type() string               { return "latchkey.sms.refused" }
+func (SMSUnanswered) Type() string            { return "latchkey.sms.unanswered" }
+func (SMSAbandoned) Type() string             { return "latchkey.sms.abandoned" }
+func (SMSDelivered) Type() string             { return "latchkey.sms.delivered" }
+func (SMSUndelivered) Type() string           { return "latchkey.sms.undelivered" }
+func (DeviceRegistered) Type() string         { return "latchkey.device.registered" }
+func (CodeRejected) Type() string             { return "latchkey.code.rejected" }
+func (CodeExpired) Type() string              { return "latchkey.code.expired" }
+func (MemberLocked) Type() string             { return "latchkey.member.locked" }
+func (NoticeRequested) Type() string          { return "latchkey.notice.requested" }
+func (NoticeSent) Type() string               { return "latchkey.notice.sent" }
+func (NoticeAbandoned) Type() string          { return "latchkey.notice.abandoned" }
+func (AccountCreated) Type() string           { return "latchkey.account.created" }
+func (OptionChanged) Type() string            { return "latchkey.account.option_changed" }
+func (KeyCreated) Type() string               { return "latchkey.account.key_created" }
+func (KeyRevoked) Type() string               { return "latchkey.account.key_revoked" }
+func (NumberShown) Type() string              { return "latchkey.audit.number_shown" }
+func (MemberExported) Type() string           { return "latchkey.audit.member_exported" }
+func (KeyDestroyed) Type() string             { return "latchkey.audit.key_destroyed" }
+func (ExportRequested) Type() string          { return "latchkey.member.export_requested" }
+func (MemberErased) Type() string             { return "latchkey.member.erased" }
+func (NumberProved) Type() string             { return "latchkey.number.proved" }
+func (RegistrationCodeMade) Type() string     { return "latchkey.member.registration_code_made" }
+func (RegistrationCodeApproved) Type() string { return "latchkey.member.registration_code_approved" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
 func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -437,35 +458,37 @@ func (d LoginRefused) Subject() uuid.UUID {
 	}
 	return *d.Member
 }
-func (d LoginEnded) Subject() uuid.UUID        { return d.Member }
-func (d PasswordChanged) Subject() uuid.UUID   { return d.Member }
-func (d DeviceNamed) Subject() uuid.UUID       { return d.Member }
-func (d DeviceRevoked) Subject() uuid.UUID     { return d.Member }
-func (d MemberCreated) Subject() uuid.UUID     { return d.Member }
-func (d MemberUpdated) Subject() uuid.UUID     { return d.Member }
-func (d MemberDeactivated) Subject() uuid.UUID { return d.Member }
-func (d MemberReactivated) Subject() uuid.UUID { return d.Member }
-func (d MemberUnlocked) Subject() uuid.UUID    { return d.Member }
-func (d PasswordReset) Subject() uuid.UUID     { return d.Member }
-func (d PasswordLinkMade) Subject() uuid.UUID  { return d.Member }
-func (d ClientAssigned) Subject() uuid.UUID    { return d.Member }
-func (d ClientUnassigned) Subject() uuid.UUID  { return d.Member }
-func (d NumberChanged) Subject() uuid.UUID     { return d.Member }
-func (d SMSAbandoned) Subject() uuid.UUID      { return d.Challenge }
-func (d DeviceRegistered) Subject() uuid.UUID  { return d.Challenge }
-func (d CodeRejected) Subject() uuid.UUID      { return d.Challenge }
-func (d CodeExpired) Subject() uuid.UUID       { return d.Challenge }
-func (d MemberLocked) Subject() uuid.UUID      { return d.Member }
-func (d NoticeRequested) Subject() uuid.UUID   { return d.Member }
-func (d NoticeSent) Subject() uuid.UUID        { return d.Member }
-func (d NoticeAbandoned) Subject() uuid.UUID   { return d.Member }
-func (d AccountCreated) Subject() uuid.UUID    { return d.Account }
-func (d OptionChanged) Subject() uuid.UUID     { return d.Account }
-func (d KeyCreated) Subject() uuid.UUID        { return d.Account }
-func (d KeyRevoked) Subject() uuid.UUID        { return d.Account }
-func (d NumberProved) Subject() uuid.UUID      { return d.Challenge }
-func (d NumberShown) Subject() uuid.UUID       { return d.Member }
-func (d MemberExported) Subject() uuid.UUID    { return d.Member }
-func (d KeyDestroyed) Subject() uuid.UUID      { return d.Member }
-func (d ExportRequested) Subject() uuid.UUID   { return d.Member }
-func (d MemberErased) Subject() uuid.UUID      { return d.Member }
+func (d LoginEnded) Subject() uuid.UUID               { return d.Member }
+func (d PasswordChanged) Subject() uuid.UUID          { return d.Member }
+func (d DeviceNamed) Subject() uuid.UUID              { return d.Member }
+func (d DeviceRevoked) Subject() uuid.UUID            { return d.Member }
+func (d MemberCreated) Subject() uuid.UUID            { return d.Member }
+func (d MemberUpdated) Subject() uuid.UUID            { return d.Member }
+func (d MemberDeactivated) Subject() uuid.UUID        { return d.Member }
+func (d MemberReactivated) Subject() uuid.UUID        { return d.Member }
+func (d MemberUnlocked) Subject() uuid.UUID           { return d.Member }
+func (d PasswordReset) Subject() uuid.UUID            { return d.Member }
+func (d PasswordLinkMade) Subject() uuid.UUID         { return d.Member }
+func (d ClientAssigned) Subject() uuid.UUID           { return d.Member }
+func (d ClientUnassigned) Subject() uuid.UUID         { return d.Member }
+func (d NumberChanged) Subject() uuid.UUID            { return d.Member }
+func (d SMSAbandoned) Subject() uuid.UUID             { return d.Challenge }
+func (d DeviceRegistered) Subject() uuid.UUID         { return d.Challenge }
+func (d CodeRejected) Subject() uuid.UUID             { return d.Challenge }
+func (d CodeExpired) Subject() uuid.UUID              { return d.Challenge }
+func (d MemberLocked) Subject() uuid.UUID             { return d.Member }
+func (d NoticeRequested) Subject() uuid.UUID          { return d.Member }
+func (d NoticeSent) Subject() uuid.UUID               { return d.Member }
+func (d NoticeAbandoned) Subject() uuid.UUID          { return d.Member }
+func (d AccountCreated) Subject() uuid.UUID           { return d.Account }
+func (d OptionChanged) Subject() uuid.UUID            { return d.Account }
+func (d KeyCreated) Subject() uuid.UUID               { return d.Account }
+func (d KeyRevoked) Subject() uuid.UUID               { return d.Account }
+func (d NumberProved) Subject() uuid.UUID             { return d.Challenge }
+func (d NumberShown) Subject() uuid.UUID              { return d.Member }
+func (d MemberExported) Subject() uuid.UUID           { return d.Member }
+func (d KeyDestroyed) Subject() uuid.UUID             { return d.Member }
+func (d ExportRequested) Subject() uuid.UUID          { return d.Member }
+func (d MemberErased) Subject() uuid.UUID             { return d.Member }
+func (d RegistrationCodeMade) Subject() uuid.UUID     { return d.Member }
+func (d RegistrationCodeApproved) Subject() uuid.UUID { return d.Member }

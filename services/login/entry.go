@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	queries "latchkey.dev/queries/login"
-	"latchkey.dev/services/code"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/factor"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/store"
@@ -67,10 +67,10 @@ func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	typed, err := code.Parse(in.Code.Reveal(), l.o.Digits)
+	typed, err := factor.Read(in.Code.Reveal(), l.o.Digits)
 	if err != nil {
 		// Not a try: nothing was compared.
-		return web.NewProblem(http.StatusBadRequest, "not-a-code", "Not a code", fmt.Sprintf("A code is the %d digits from the text, and nothing else.", l.o.Digits))
+		return web.NewProblem(http.StatusBadRequest, "not-a-code", "Not a code", fmt.Sprintf("A code is the %d digits from the text, or a registration code, and nothing else.", l.o.Digits))
 	}
 	out, err := l.enter(r.Context(), row, once, typed, looks)
 	if err != nil {
@@ -88,7 +88,7 @@ func (l *Login) postEntry(w http.ResponseWriter, r *http.Request) error {
 }
 
 // enter seals a typed code to the verifier, writes it and waits for the verdict.
-func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, typed code.Code, looks []time.Duration) (entryAnswer, error) {
+func (l *Login) enter(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, typed factor.Proof, looks []time.Duration) (entryAnswer, error) {
 	sealer, err := l.sealer.get(ctx)
 	if err != nil {
 		return entryAnswer{}, err
@@ -160,7 +160,7 @@ func (l *Login) judged(ctx context.Context, row *queries.ChallengeStateRow, v *q
 		return entryAnswer{Result: "rejected", TriesLeft: int(v.TriesLeft)}, nil
 	}
 	dev := uuid.UUID(*v.DeviceID)
-	out := entryAnswer{Result: "registered", Device: &dev, AMR: []string{"pwd", "sms", "mfa"}}
+	out := entryAnswer{Result: "registered", Device: &dev, AMR: factor.Named(factor.Name(v.Factor)).AMR()}
 	session, err := uuid.NewV7()
 	if err != nil {
 		return out, fmt.Errorf("making a session: %w", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	queries "latchkey.dev/queries/login"
-	"latchkey.dev/services/code"
+	"latchkey.dev/services/factor"
 	"latchkey.dev/services/internal/page"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/words"
@@ -128,6 +128,7 @@ type checkView struct {
 	Texts    int
 	Wait     int // seconds until another text may be asked for
 	Digits   int
+	Letters  bool   // the keys of a phone shall show letters too: a registration code has some
 	Minutes  int    // that a code is valid
 	Contact  string // "" for the owner of the account
 }
@@ -163,7 +164,7 @@ func (l *Login) checkPage(v *visit) error {
 		return err
 	}
 	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whySaid(v.lang, why), LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(v.lang, a.Status), AllWords: allStatus(v.lang),
-		Ended: row.EndReason != "", Tries: a.TriesLeft, Texts: a.TextsLeft, Wait: a.NextTextIn, Digits: l.o.Digits, Minutes: int(l.o.Valid / time.Minute), Contact: account.Contact}
+		Ended: row.EndReason != "", Tries: a.TriesLeft, Texts: a.TextsLeft, Wait: a.NextTextIn, Digits: l.o.Digits, Letters: v.r.URL.Query().Has("letters"), Minutes: int(l.o.Valid / time.Minute), Contact: account.Contact}
 	if data.Proves = row.Purpose == string(proveNumber); data.Proves {
 		data.Console = l.o.Console
 		if key, ok := proveWords[a.Status]; ok {
@@ -188,7 +189,7 @@ func (l *Login) codeForm(v *visit) error {
 		return err
 	}
 	path := "/check/" + uuid.UUID(row.ID).String()
-	typed, err := code.Parse(v.field("code"), l.o.Digits)
+	typed, err := factor.Read(v.field("code"), l.o.Digits)
 	if err != nil {
 		return v.to(path + "?told=not-a-code")
 	}

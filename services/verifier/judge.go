@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/factor"
 )
 
 // The caps on wrong codes. NIST SP 800-63B-4 section 3.2.2 allows 100 in a row; ours
@@ -54,14 +55,17 @@ type challenge struct {
 	void                bool // its number is not the member's any more
 	tries               int
 	ended               end
-	typedText           int
+	by                  factor.Name // what ended it; "" while nothing right was typed
+	typedText           int         // the number of the text whose code was typed
+	registrationCode    uuid.UUID   // the one that was typed
 }
 
-// tally counts a person's wrong codes.
+// tally counts a person's wrong codes, and knows which registration codes are used up.
 type tally struct {
 	hourStart, dayStart    time.Time
 	hour, day, consecutive int
 	changed                bool
+	spent                  []uuid.UUID // registration codes that were used in this batch
 }
 
 // at starts new windows when the old ones are over.
@@ -96,6 +100,9 @@ type entry struct {
 	read func() (string, bool)
 	// candidates derives the codes of the challenge's texts.
 	candidates func() [code.Texts]code.Code
+	// registrationCodes are the member's that were live when it was typed, and their digests.
+	registrationCodes []uuid.UUID
+	digests           [][]byte
 }
 
 // verdict is the answer to one entry.
@@ -137,10 +144,7 @@ func judgeOne(e entry, now time.Time, digits int) Result {
 	typed, ok := e.read()
 	if !ok {
 		result = Unreadable
-	} else if parsed, err := code.Parse(typed, digits); err == nil {
-		c.typedText = code.Match(parsed, e.candidates())
-	}
-	if c.typedText > 0 {
+	} else if e.right(typed, digits) {
 		e.tally.right()
 		if c.proves {
 			c.ended = endProved
@@ -154,4 +158,31 @@ func judgeOne(e entry, now time.Time, digits int) Result {
 		c.ended = endTries
 	}
 	return result
+}
+
+// right reports whether what was typed is right, and keeps by what. A registration code is
+// right once, and says nothing of a number.
+func (e entry) right(typed string, digits int) bool {
+	proof, err := factor.Read(typed, digits)
+	if err != nil {
+		return false
+	}
+	c := e.challenge
+	which := proof.Match(factor.Right{Texts: e.candidates, RegistrationCodes: e.digests, Member: c.member})
+	if which == 0 {
+		return false
+	}
+	by := proof.Factor().Name()
+	switch by {
+	case factor.SMS:
+		c.typedText = which
+	case factor.RegistrationCode:
+		id := e.registrationCodes[which-1]
+		if c.proves || slices.Contains(e.tally.spent, id) {
+			return false
+		}
+		c.registrationCode, e.tally.spent = id, append(e.tally.spent, id)
+	}
+	c.by = by
+	return true
 }

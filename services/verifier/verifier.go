@@ -250,7 +250,7 @@ func (v *Verifier) load(ctx context.Context, rows []queries.JudgeReadRow) (entri
 			return nil, err
 		}
 		bind := seal.EntryBinding{Challenge: r.ChallengeID, Member: r.MemberID, Entry: r.ID, Thumbprint: r.DeviceThumbprint}
-		entries = append(entries, entry{id: r.ID, challenge: c, tally: t, enteredAt: r.EnteredAt,
+		entries = append(entries, entry{id: r.ID, challenge: c, tally: t, enteredAt: r.EnteredAt, registrationCodes: ids(r.RegistrationCodeIds), digests: r.RegistrationCodeDigests,
 			read: func() (string, bool) {
 				typed, err := v.keys.opener.Open(r.JudgeKey, r.Encapsulated, r.Sealed, bind)
 				return typed, err == nil
@@ -263,4 +263,12 @@ func (v *Verifier) load(ctx context.Context, rows []queries.JudgeReadRow) (entri
 			}})
 	}
 	return entries, nil
+}
+
+func ids(raw [][16]byte) []uuid.UUID {
+	out := make([]uuid.UUID, len(raw))
+	for i, id := range raw {
+		out[i] = id
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	queries "latchkey.dev/queries/verifier"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/factor"
 	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/notice"
 )
@@ -86,6 +87,7 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		rowOf[r.ID] = r
 	}
 	var retire queries.DeviceRetireParams
+	var spend queries.RegistrationCodeUseParams
 	for _, d := range out {
 		r := rowOf[d.id]
 		if d.result == Proved {
@@ -113,8 +115,20 @@ func (v *Verifier) register(ctx context.Context, db *queries.Queries, p *queries
 		p.DeviceThumbprints = append(p.DeviceThumbprints, r.DeviceThumbprint)
 		p.DeviceChallengeIds = append(p.DeviceChallengeIds, r.ChallengeID)
 		p.DeviceFacets = append(p.DeviceFacets, r.DeviceFacets)
-		told[d.id] = event.DeviceRegistered{Challenge: r.ChallengeID, Member: r.MemberID, Device: id, Software: r.SoftwareID, Kind: r.DeviceKind,
+		p.DeviceFactors = append(p.DeviceFactors, string(d.challenge.by))
+		in := event.DeviceRegistered{Challenge: r.ChallengeID, Member: r.MemberID, Device: id, Software: r.SoftwareID, Kind: r.DeviceKind,
 			Thumbprint: r.DeviceThumbprint, Text: d.challenge.typedText, Entry: d.id}
+		if d.challenge.by == factor.RegistrationCode {
+			spend.Ids = append(spend.Ids, d.challenge.registrationCode)
+			spend.ChallengeIds = append(spend.ChallengeIds, r.ChallengeID)
+			in.Factor, in.RegistrationCode = string(d.challenge.by), &d.challenge.registrationCode
+		}
+		told[d.id] = in
+	}
+	if len(spend.Ids) > 0 {
+		if n, err := db.RegistrationCodeUse(ctx, spend); err != nil || int(n) != len(spend.Ids) {
+			return nil, fmt.Errorf("spending registration codes: %d of %d: %w", n, len(spend.Ids), err)
+		}
 	}
 	if len(retire.MemberIds) > 0 {
 		if err := db.DeviceRetire(ctx, retire); err != nil {

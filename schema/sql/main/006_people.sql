@@ -115,6 +115,7 @@ ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
     'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset', 'latchkey.member.password_link_made',
+    'latchkey.member.registration_code_made', 'latchkey.member.registration_code_approved',
     'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.notice.requested'));
 
 -- password_link lets a person choose a password, once and for a day, in place of the one that
@@ -141,6 +142,37 @@ CREATE TABLE idempotency_key (
 CREATE INDEX idempotency_key_kept_until ON idempotency_key (kept_until);
 
 GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
+-- registration_code registers one device of a member whose phone is lost. The code itself was
+-- shown once. One that takes two people has no digest, since there is no code, until the second
+-- of them approves it.
+CREATE TABLE registration_code (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL,
+    member_id uuid NOT NULL,
+    digest bytea,                   -- SHA-256 of member and code
+    made_by text NOT NULL,          -- as events name actors
+    made_at timestamptz NOT NULL DEFAULT now(),
+    approved_by text,
+    approved_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz,
+    used_challenge uuid,
+    CONSTRAINT registration_code_digest CHECK (length(digest) = 32),
+    CONSTRAINT registration_code_validity CHECK (expires_at <= coalesce(approved_at, made_at) + interval '15 minutes'),
+    CONSTRAINT registration_code_approved_whole CHECK ((approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL OR digest IS NOT NULL)),
+    CONSTRAINT registration_code_two_people CHECK (approved_by <> made_by),
+    CONSTRAINT registration_code_used_whole CHECK ((used_at IS NULL) = (used_challenge IS NULL) AND (used_at IS NULL OR digest IS NOT NULL)),
+    CONSTRAINT registration_code_once UNIQUE (used_challenge)
+);
+CREATE INDEX registration_code_live ON registration_code (member_id) WHERE used_at IS NULL;
+CREATE INDEX registration_code_made_at ON registration_code (made_at);
+ALTER TABLE device
+    ADD COLUMN factor text NOT NULL DEFAULT 'sms', -- what registered it
+    ADD CONSTRAINT device_factor CHECK (factor IN ('sms', 'registration_code'));
+GRANT SELECT (id, account_id, member_id, made_by, made_at, approved_by, approved_at, expires_at, used_at), INSERT,
+    UPDATE (digest, approved_by, approved_at, expires_at), DELETE ON registration_code TO latchkey_console;
+GRANT SELECT (id, member_id, digest, expires_at, used_at), UPDATE (used_at, used_challenge) ON registration_code TO latchkey_verifier;
+
 -- whose text a registration came by
 GRANT SELECT (id, typed_text) ON challenge TO latchkey_console;
 GRANT SELECT (challenge_id, attempt_no, text_no, provider) ON attempt TO latchkey_console;

@@ -106,6 +106,7 @@ BEGIN
     DELETE FROM number_proof WHERE member_id = erased;
     DELETE FROM idempotency_key WHERE member_id = erased;
     DELETE FROM password_link WHERE member_id = erased;
+    DELETE FROM registration_code WHERE member_id = erased;
     -- the jobs first: whoever works on one is waited for, and then nothing is added to it
     WITH j AS (DELETE FROM privacy_job WHERE member_id = erased AND kind = 'export' RETURNING id) SELECT array_agg(id) INTO exports FROM j;
     DELETE FROM privacy_job_event WHERE job_id = ANY(exports);
@@ -142,6 +143,7 @@ ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
     'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset', 'latchkey.member.password_link_made',
+    'latchkey.member.registration_code_made', 'latchkey.member.registration_code_approved',
     'latchkey.member.assigned', 'latchkey.member.unassigned', 'latchkey.member.export_requested', 'latchkey.member.erased',
     'latchkey.notice.requested'));
 
@@ -156,7 +158,7 @@ GRANT SELECT (id, account_id, role, user_id, public_key, phone_details, phone_co
     deactivated_at) ON member TO latchkey_auditor;
 GRANT SELECT (id, name, kind, upgrade_policy, two_factor_enabled_at, demographics_enabled_at) ON account TO latchkey_auditor;
 GRANT SELECT (member_id, changed_at, must_change_since) ON credential TO latchkey_auditor;
-GRANT SELECT (id, member_id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, seen_at, seen_country, revoked_at, revoke_reason) ON device TO latchkey_auditor;
+GRANT SELECT (id, member_id, software_id, kind, thumbprint, name, registered_facets, seen_facets, registered_at, factor, seen_at, seen_country, revoked_at, revoke_reason) ON device TO latchkey_auditor;
 GRANT SELECT (id, member_id, software_id, device_id, amr, created_at, seen_at, ended_at) ON session TO latchkey_auditor;
 GRANT SELECT (id, session_id, member_id, created_at, seen_at, ended_at) ON console_session TO latchkey_auditor;
 GRANT SELECT (id, software_id, purpose, origin, device_kind, device_facets, phone_country, phone_last_two, language, created_at, closed_at, end_reason, tries) ON challenge TO latchkey_auditor;
