@@ -10,6 +10,14 @@ func (l *Login) Routes() (patterns []string) {
 	return patterns
 }
 
+// Pages lists the patterns of the pages and of their forms.
+func (l *Login) Pages() (patterns []string) {
+	for _, p := range l.pageRoutes() {
+		patterns = append(patterns, p.pattern)
+	}
+	return patterns
+}
+
 // Occupy takes every slot of the password hashing, as many sign-ins at once would.
 func (l *Login) Occupy() (release func()) {
 	var taken []func()

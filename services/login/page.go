@@ -48,33 +48,48 @@ func (l *Login) pages(mux *http.ServeMux) {
 			}}.ServeHTTP(w, r)
 		})
 	}
-	serve("GET /{$}", l.signedIn(l.homePage))
-	serve("GET /sign-in", l.signInPage)
-	serve("POST /sign-in", l.signInForm)
-	serve("GET /check/{id}", l.checkPage)
-	serve("POST /check/{id}", l.codeForm)
-	serve("POST /check/{id}/texts", l.textForm)
-	serve("GET /prove-number", l.signedIn(l.provePage))
-	serve("POST /prove-number", l.signedIn(l.proveForm))
-	serve("GET /password", l.signedIn(l.passwordPage))
-	serve("POST /password", l.signedIn(l.passwordForm))
-	serve("GET "+password.LinkPath+"{token}", l.choosePage)
-	serve("POST "+password.LinkPath+"{token}", l.chooseForm)
-	serve("POST /devices/{id}/name", l.signedIn(l.nameForm))
-	serve("POST /devices/{id}/revoke", l.signedIn(l.revokeForm))
-	serve("GET "+notice.Path+"{token}", l.notMePage)
-	serve("POST "+notice.Path+"{token}", l.notMeForm)
-	serve("GET /console", l.consolePage)
-	serve("POST /sign-out", l.signOutForm)
-	serve("GET /signed-out", l.signedOutPage)
-	serve("POST /language", l.languageForm)
-	serve("GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }) // w3c.github.io/webappsec-change-password-url
+	for _, p := range l.pageRoutes() {
+		serve(p.pattern, p.serve)
+	}
 	l.site.Common(mux)
 	mux.Handle("GET /pages.js", l.site.Asset(pageFiles, "pages/pages.js"))
 	mux.Handle("GET /latchkey.js", l.site.Module(pageFiles, "pages/latchkey.js")) // what it may ask is another matter: allowOrigin
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		l.stranger(w, r).problemPage(w, r, web.NotFound)
 	})
+}
+
+// pageRoute is a page, or a form of one.
+type pageRoute struct {
+	pattern string
+	serve   func(*visit) error
+}
+
+// pageRoutes lists the pages.
+func (l *Login) pageRoutes() []pageRoute {
+	return []pageRoute{
+		{"GET /{$}", l.signedIn(l.homePage)},
+		{"GET /sign-in", l.signInPage},
+		{"POST /sign-in", l.signInForm},
+		{"GET /check/{id}", l.checkPage},
+		{"POST /check/{id}", l.codeForm},
+		{"POST /check/{id}/texts", l.textForm},
+		{"GET /prove-number", l.signedIn(l.provePage)},
+		{"POST /prove-number", l.signedIn(l.proveForm)},
+		{"GET /password", l.signedIn(l.passwordPage)},
+		{"POST /password", l.signedIn(l.passwordForm)},
+		{"GET " + password.LinkPath + "{token}", l.choosePage},
+		{"POST " + password.LinkPath + "{token}", l.chooseForm},
+		{"POST /devices/{id}/name", l.signedIn(l.nameForm)},
+		{"POST /devices/{id}/revoke", l.signedIn(l.revokeForm)},
+		{"GET " + notice.Path + "{token}", l.notMePage},
+		{"POST " + notice.Path + "{token}", l.notMeForm},
+		{"GET /console", l.consolePage},
+		{"POST /sign-out", l.signOutForm},
+		{"GET /signed-out", l.signedOutPage},
+		{"POST /language", l.languageForm},
+		{"GET /.well-known/change-password", func(v *visit) error { return v.to("/password") }}, // w3c.github.io/webappsec-change-password-url
+	}
 }
 
 func (l *Login) pageHeaders(w http.ResponseWriter) {

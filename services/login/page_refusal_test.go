@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,51 +12,6 @@ import (
 
 	"latchkey.dev/services/login"
 )
-
-// F25: no form does anything without a token of this browser's page and an origin of ours.
-func TestForeignFormsAreRefused(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t, "pro", true)
-	id := h.member(ada)
-	b := h.browser()
-	page := b.enter("ada", password)
-	device := regexp.MustCompile(`/devices/([0-9a-f-]{36})/revoke`).FindStringSubmatch(page)[1]
-	good, fresh := b.form, h.browser()
-	fresh.open("/sign-in")
-	before := h.count("SELECT count(*) FROM login_event")
-	for _, path := range []string{"/sign-in", "/sign-out", "/password", "/devices/" + device + "/name", "/devices/" + device + "/revoke", "/check/" + device, "/check/" + device + "/texts", h.chooses(id, "a-token")} {
-		for what, c := range map[string]struct {
-			token   string
-			headers []string
-		}{
-			"without a token":                   {"", nil},
-			"with a made-up token":              {"AAABohGcuRUBd6zFSoAlN8joDmBPwHuzQALShzs", nil},
-			"with another browser's token":      {fresh.form, nil},
-			"from another origin":               {good, []string{"Origin", "https://evil.example"}},
-			"from the origin null":              {good, []string{"Origin", "null"}},
-			"from another site":                 {good, []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}},
-			"from a neighbour":                  {good, []string{"Sec-Fetch-Site", "same-site", "Origin", ""}},
-			"without any origin":                {good, []string{"Origin", ""}},
-			"as JSON, which needs no form":      {good, []string{"Content-Type", "application/json"}},
-			"as plain text, which forms can do": {good, []string{"Content-Type", "text/plain"}},
-		} {
-			form := url.Values{"form": {c.token}, "user_id": {"ada"}, "password": {password}, "software": {"web"}, "name": {"x"}, "code": {"123456"}}
-			status, page := b.do("POST", path, form.Encode(), c.headers...)
-			if status != http.StatusForbidden || !strings.Contains(page, "<h1>") {
-				t.Errorf("POST %s %s: %d, want a page with 403", path, what, status)
-			}
-		}
-	}
-	// The token of before the sign-in is none after it, and the reverse.
-	if fresh.cookies["__Host-latchkey"] = b.cookies["__Host-latchkey"]; fresh.cookies["__Host-latchkey"] != "" {
-		if status, _ := fresh.post("/sign-out"); status != http.StatusForbidden {
-			t.Errorf("a token of before the sign-in: %d, want 403", status)
-		}
-	}
-	if after := h.count("SELECT count(*) FROM login_event"); after != before {
-		t.Errorf("%d events were written", after-before)
-	}
-}
 
 // Every page says in a plain sentence why it does not go on.
 func TestRefusalsArePages(t *testing.T) {

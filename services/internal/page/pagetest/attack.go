@@ -1,0 +1,202 @@
+package pagetest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// Texts are field values that no form expects.
+var Texts = map[string]string{
+	"a script": `<script>odd()</script>`, "the end of an attribute": `"><svg/odd onload=odd()>`, "the end of another": `' onfocus=odd() odd='`, "an attribute": `" onfocus="odd()" autofocus odd="`,
+	"the end of a title": `</title></textarea></select><script>odd()</script>`, "an address that is a script": "javascript:odd()", "another address": "//odd.example/", "a template": "{{.Token}}<odd>{{odd}}",
+	"a header": "a\r\nX-Odd: odd\r\n\r\n<script>odd()</script>", "a cookie after a line end": "a\nSet-Cookie: odd=odd", "a carriage return": "a\rX-Odd: odd",
+	"nothing": "", "a space": " ", "NUL": "ada\x00x", "no UTF-8": "a\xff\xfe", "half a character": "a\xc3", "a surrogate": "\xed\xa0\x80", "a right-to-left mark": "\u202egnp",
+	"10,000 bytes": strings.Repeat("a", 10_000), "emoji": strings.Repeat("🔑", 1000), "SQL": "' OR 1=1; --", "a number past 64 bits": "18446744073709551617",
+}
+
+// bodies are no forms, or not one that a page sends; whole is one.
+func bodies(whole string) map[string]string {
+	return map[string]string{"nothing": "", "JSON": `{"form":"x"}`, "noise": "\xff\x00=\xff&&&==", "a bad escape": whole + "&a=%zz", "a semicolon": whole + "&a=b;c=d",
+		"17 KiB": whole + "&a=" + strings.Repeat("a", 17<<10), "1 MiB": strings.Repeat("a", 1<<20), "4,000 fields": whole + strings.Repeat("&a=b", 4000), "no name": "=x&" + whole}
+}
+
+// page fails the test unless an answer is a page in which nothing that was sent is more than
+// text, or leads on within the site or to one of the others given.
+func (a Answer) page(t *testing.T, what string, others ...string) {
+	t.Helper()
+	for name, values := range a.Header {
+		if strings.EqualFold(name, "X-Odd") || strings.Contains(strings.Join(values, " "), "odd=odd") {
+			t.Errorf("%s: the header %s is %q", what, name, values)
+		}
+	}
+	if at := a.Header.Get("Location"); a.Status == http.StatusSeeOther {
+		own := strings.HasPrefix(at, "/") && !strings.HasPrefix(at, "//") && !strings.HasPrefix(at, `/\`)
+		for _, o := range others {
+			own = own || strings.HasPrefix(at, o+"/")
+		}
+		if !own {
+			t.Errorf("%s leads to %q", what, at)
+		}
+		return
+	}
+	if a.Status >= 500 || a.Status < 200 || !strings.Contains(a.Body, "<h1>") && !strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment;") {
+		t.Errorf("%s: %d, want a page\n%.300s", what, a.Status, a.Body)
+	}
+	for n := range nodes(t, a.Body) {
+		if markup(n) {
+			t.Errorf("%s: what was sent is markup: <%s %v>", what, n.Data, n.Attr)
+		}
+	}
+}
+
+// markup reports whether an element is one that no page of ours has.
+func markup(n *html.Node) bool {
+	if n.Data == "svg" || n.Data == "odd" || n.Data == "script" && (n.FirstChild != nil || attribute(n, "src") == "") {
+		return true
+	}
+	for _, a := range n.Attr {
+		leads := a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction"
+		if strings.HasPrefix(a.Key, "on") || a.Key == "odd" || leads && (strings.HasPrefix(a.Val, "javascript:") || strings.HasPrefix(a.Val, "//")) {
+			return true
+		}
+	}
+	return false
+}
+
+// Site is a service whose forms are tried.
+type Site struct {
+	Patterns []string // of all its pages
+	// Forms brings, by the pattern of each form, a browser before the form. It is asked for
+	// every try: a form that works once needs a person of its own.
+	Forms map[string]func(*testing.T) (Browser, Form)
+	// Stranger is another browser before a page of its own, with the token of its forms.
+	Stranger func(*testing.T) (Browser, string)
+	Session  string     // the cookie of a session
+	State    func() int // counts what a form could have done
+	Others   []string   // origins that forms may lead to
+	Before   func()     // before each try; nil for nothing
+}
+
+func (s Site) each(t *testing.T, try func(*testing.T, func(*testing.T) (Browser, Form))) {
+	all := forms(s.Patterns)
+	if len(all) < 5 {
+		t.Fatalf("the site has the forms %v", all)
+	}
+	for _, pattern := range all {
+		before, ok := s.Forms[pattern]
+		if !ok {
+			t.Errorf("nobody tries %s", pattern)
+			continue
+		}
+		t.Run(strings.ReplaceAll(pattern, " /", "/"), func(t *testing.T) {
+			try(t, func(t *testing.T) (Browser, Form) {
+				if s.Before != nil {
+					s.Before()
+				}
+				return before(t)
+			})
+		})
+	}
+	for pattern := range s.Forms {
+		if !strings.Contains(strings.Join(all, "\n")+"\n", pattern+"\n") {
+			t.Errorf("%s is no form of the site", pattern)
+		}
+	}
+}
+
+// RefusesForeign tries every form as another site could send it, and with tokens and cookies
+// that do not belong together: each is refused, and nothing is done.
+func (s Site) RefusesForeign(t *testing.T) {
+	stranger, theirs := s.Stranger(t)
+	s.each(t, func(t *testing.T, open func(*testing.T) (Browser, Form)) {
+		b, f := open(t)
+		good := f.Fields.Get("form")
+		refused := func(what string, b Browser, token string, headers ...string) {
+			t.Helper()
+			form := url.Values{}
+			for name, v := range f.Fields {
+				form[name] = v
+			}
+			if form.Set("form", token); token == "" {
+				form.Del("form")
+			}
+			before := s.State()
+			a := b.Ask(t, http.MethodPost, f.Action, form.Encode(), headers...)
+			if a.Status != http.StatusForbidden || !strings.Contains(a.Body, "<h1>") {
+				t.Errorf("%s: %d to %q, want a page with 403", what, a.Status, a.Header.Get("Location"))
+			}
+			if s.State() != before {
+				t.Errorf("%s: something was done", what)
+			}
+		}
+		refused("without a token", b, "")
+		refused("with a made-up token", b, "AAABohGcuRUBd6zFSoAlN8joDmBPwHuzQALShzs")
+		refused("with half a token", b, good[:len(good)/2])
+		refused("with another browser's token", b, theirs)
+		refused("with another session's cookie", b.With(s.Session, stranger.Cookies[s.Session]), good)
+		refused("in another browser", stranger, good)
+		for what, headers := range map[string][]string{
+			"from another origin":               {"Origin", "https://evil.example"},
+			"from the origin null":              {"Origin", "null"},
+			"from another site":                 {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
+			"from a neighbour":                  {"Sec-Fetch-Site", "same-site", "Origin", ""},
+			"from another port":                 {"Origin", "http://127.0.0.1:1"},
+			"without any origin":                {"Origin", ""},
+			"as JSON, which needs no form":      {"Content-Type", "application/json"},
+			"as plain text, which forms can do": {"Content-Type", "text/plain"},
+			"as an upload":                      {"Content-Type", "multipart/form-data; boundary=x"},
+			"as nothing":                        {"Content-Type", ""},
+		} {
+			refused(what, b, good, headers...)
+		}
+		form := url.Values{}
+		for name, v := range f.Fields {
+			form[name] = v
+		}
+		form["form"] = []string{theirs, good}
+		if a := b.Ask(t, http.MethodPost, f.Action, form.Encode()); a.Status != http.StatusForbidden {
+			t.Errorf("with two tokens: %d", a.Status)
+		}
+	})
+}
+
+// TakesTextAsText tries every field of every form with every text, bodies that are no forms,
+// and every field twice: each answer, and the page that it leads to, is a page of ours.
+func (s Site) TakesTextAsText(t *testing.T) {
+	s.each(t, func(t *testing.T, open func(*testing.T) (Browser, Form)) {
+		send := func(what string, change func(Form) string, headers ...string) Answer {
+			t.Helper()
+			b, f := open(t)
+			a := b.Ask(t, http.MethodPost, f.Action, change(f), headers...)
+			a.page(t, what, s.Others...)
+			if at := a.Header.Get("Location"); a.Status == http.StatusSeeOther && strings.HasPrefix(at, "/") {
+				b.Ask(t, http.MethodGet, at, "").page(t, what+": "+at, s.Others...)
+			}
+			return a
+		}
+		_, f := open(t)
+		for name := range f.Fields {
+			for what, text := range Texts {
+				send(what+" as "+name, func(f Form) string {
+					f.Fields.Set(name, text)
+					return f.Fields.Encode()
+				})
+			}
+			send(name+" twice", func(f Form) string {
+				f.Fields.Add(name, "odd")
+				return f.Fields.Encode()
+			})
+		}
+		for what := range bodies("") {
+			a := send(what, func(f Form) string { return bodies(f.Fields.Encode())[what] })
+			if strings.HasSuffix(what, "iB") && a.Status != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s: %d, want 413", what, a.Status)
+			}
+		}
+		send("a type with half a parameter", func(f Form) string { return f.Fields.Encode() }, "Content-Type", "application/x-www-form-urlencoded; boundary")
+	})
+}
