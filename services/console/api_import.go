@@ -48,6 +48,9 @@ func readCSV(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if charset := params["charset"]; err != nil || kind != "text/csv" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
 		return nil, errNotCSV
 	}
+	if err := unhurried(w); err != nil {
+		return nil, err
+	}
 	file, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxImportBytes))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return nil, errFileTooLarge
@@ -58,10 +61,18 @@ func readCSV(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return file, patient(w)
 }
 
+// uploadTime is how long a file may take to come.
+const uploadTime = 2 * time.Minute
+
+// unhurried lets a file come more slowly than other requests.
+func unhurried(w http.ResponseWriter) error { return readUntil(w, time.Now().Add(uploadTime)) }
+
 // patient lets an answer take as long as it takes: a server that waited for the request until
 // a deadline would end the request's context then.
-func patient(w http.ResponseWriter) error {
-	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+func patient(w http.ResponseWriter) error { return readUntil(w, time.Time{}) }
+
+func readUntil(w http.ResponseWriter, deadline time.Time) error {
+	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil

@@ -31,7 +31,7 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "link", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "link", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "import", "self", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -65,7 +65,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 	}
 	for _, p := range c.signedIn() {
 		serve(p.pattern, func(w http.ResponseWriter, r *http.Request) error {
-			v, err := c.visit(w, r)
+			v, err := c.visit(w, r, uploads[p.pattern])
 			if errors.Is(err, errNoSession) && r.Method == http.MethodGet {
 				return c.begin(w)
 			}
@@ -94,10 +94,10 @@ func (c *Console) signedIn() []pageRoute {
 		{"GET /options", c.optionsPage},
 		{"POST /options", c.optionsForm},
 		{"POST /sign-out", c.signOutForm},
-	}, c.peoplePages(), c.privacyPages())
+	}, c.peoplePages(), c.importPages(), c.privacyPages())
 }
 
-func (c *Console) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
+func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {
 	v := &visit{c: c, w: w, r: r, token: page.Cookie(r, sessionCookie)}
 	if v.token == "" {
 		return nil, errNoSession
@@ -106,7 +106,15 @@ func (c *Console) visit(w http.ResponseWriter, r *http.Request) (*visit, error) 
 	if v.who, err = c.byCookie(r.Context(), v.token); err != nil {
 		return nil, err
 	}
-	v.form, err = c.site.Read(w, r, v.token)
+	if upload > 0 {
+		if err := unhurried(w); err != nil {
+			return nil, err
+		}
+	}
+	v.form, err = c.site.ReadUpload(w, r, v.token, upload)
+	if errors.Is(err, web.TooLarge) && upload > 0 {
+		err = errFileTooLarge
+	}
 	return v, err
 }
 

@@ -35,7 +35,13 @@ func (s *served) at(member uuid.UUID) browser {
 // leads and what it shows.
 func (b browser) request(method, path string, form url.Values, headers ...string) (int, string, string) {
 	b.t.Helper()
-	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(form.Encode()))
+	return b.raw(method, path, form.Encode(), headers...)
+}
+
+// raw is request with a body of another kind.
+func (b browser) raw(method, path, body string, headers ...string) (int, string, string) {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -111,6 +117,9 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		{"POST /staff/new", "", url.Values{"role": {"provider"}}, manages + " foreign", 303},
 		{"POST /staff/new", "", url.Values{"role": {"owner"}}, "owner foreign", 303},
 		{"POST /clients/new", "", url.Values{}, manages + " foreign", 200},
+		{"GET /import", "", nil, manages + " foreign", 200},
+		{"POST /import", "", url.Values{"content": {"cm9sZQpjbGllbnQK"}}, manages + " foreign", 200},
+		{"POST /import", "", url.Values{"content": {"cm9sZQpjbGllbnQK"}, "confirmed": {"yes"}}, manages + " foreign", 200},
 		{"GET /people/{id}", "{staff}", nil, manages, 200},
 		{"GET /people/{id}", "{owner}", nil, "owner", 200},
 		{"GET /people/{id}/edit", "{staff}", nil, manages, 200},
@@ -176,7 +185,7 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		}
 	}
 	for _, pattern := range s.Pages() {
-		if strings.Contains(pattern, "/people") || strings.Contains(pattern, "/staff") || strings.Contains(pattern, "/clients") {
+		if strings.Contains(pattern, "/people") || strings.Contains(pattern, "/import") || strings.Contains(pattern, "/staff") || strings.Contains(pattern, "/clients") {
 			if !tried[pattern] {
 				t.Errorf("nobody tried %s", pattern)
 			}

@@ -54,6 +54,12 @@ type Form struct {
 // is bound to this browser and to the session whose cookie is given. Other requests get the
 // cookie that binds forms, if they have none.
 func (s *Site) Read(w http.ResponseWriter, r *http.Request, session string) (Form, error) {
+	return s.ReadUpload(w, r, session, 0)
+}
+
+// ReadUpload is Read of a form that may come as multipart/form-data, with files. upload is how
+// much more than another form it may have, in bytes; all of it is held in memory.
+func (s *Site) ReadUpload(w http.ResponseWriter, r *http.Request, session string, upload int64) (Form, error) {
 	browser := Cookie(r, s.o.FormCookie)
 	post := r.Method == http.MethodPost
 	if browser == "" && !post {
@@ -69,11 +75,18 @@ func (s *Site) Read(w http.ResponseWriter, r *http.Request, session string) (For
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" || s.foreign.Check(r) != nil {
 		return f, ErrForeignForm
 	}
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
+	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody+upload)
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	var err error
+	switch kind = strings.ToLower(strings.TrimSpace(kind)); {
+	case kind == "application/x-www-form-urlencoded":
+		err = r.ParseForm()
+	case kind == "multipart/form-data" && upload > 0:
+		err = r.ParseMultipartForm(web.MaxBody + upload) // all of it in memory: nothing is left on a disk
+	default:
 		return f, ErrForeignForm
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
-	if err := r.ParseForm(); err != nil {
+	if err != nil {
 		return f, badForm(err)
 	}
 	for _, values := range r.PostForm {
