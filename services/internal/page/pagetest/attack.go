@@ -179,7 +179,7 @@ func (s Site) TakesTextAsText(t *testing.T) {
 			return a
 		}
 		_, f := open(t)
-		for name := range f.Fields {
+		for _, name := range f.Names {
 			for what, text := range Texts {
 				send(what+" as "+name, func(f Form) string {
 					f.Fields.Set(name, text)
@@ -199,4 +199,21 @@ func (s Site) TakesTextAsText(t *testing.T) {
 		}
 		send("a type with half a parameter", func(f Form) string { return f.Fields.Encode() }, "Content-Type", "application/x-www-form-urlencoded; boundary")
 	})
+}
+
+// parameters are those that a page of ours takes in its address, and some that it does not.
+var parameters = []string{"told", "done", "search", "role", "no_number", "after", "after_id", "software", "code", "challenge", "next"}
+
+// Reads opens a page with a text in every parameter, and with one in the place of an id.
+func (b Browser) Reads(t *testing.T, path, what, text string, others ...string) {
+	t.Helper()
+	q := url.Values{}
+	for _, name := range parameters {
+		q.Set(name, text)
+	}
+	b.Ask(t, http.MethodGet, path+"?"+q.Encode(), "").page(t, path+" asked with "+what, others...)
+	if text == "" || len(text) > 1000 || strings.Contains(text, "//") { // an address that is not clean is none: web.Exact
+		return
+	}
+	b.Ask(t, http.MethodGet, strings.TrimSuffix(path, "/")+"/"+url.PathEscape(text), "").page(t, path+" of "+what, others...)
 }

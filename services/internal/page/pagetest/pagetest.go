@@ -29,10 +29,11 @@ type Answer struct {
 	Body   string
 }
 
-// Form is a form as a browser has it before it, with what is sent where nothing is typed.
+// Form is a form as a browser has it before it.
 type Form struct {
 	Action string
-	Fields url.Values
+	Fields url.Values // what is sent where nothing is typed, and the first button is pressed
+	Names  []string   // of all that it can send
 }
 
 // Ask sends a request of the browser; headers come as name and value in turn, "" for none.
@@ -99,27 +100,45 @@ func (a Answer) Form(t *testing.T, action string) Form {
 	t.Helper()
 	for n := range nodes(t, a.Body) {
 		if n.Data == "form" && strings.EqualFold(attribute(n, "method"), "post") && attribute(n, "action") == action {
-			return Form{action, fields(n)}
+			return read(action, n)
 		}
 	}
 	t.Fatalf("no form leads to %s:\n%s", action, a.Body)
 	return Form{}
 }
 
-// fields are the names of all that a form can send, with what is in them.
-func fields(form *html.Node) url.Values {
-	all := url.Values{}
+func read(action string, form *html.Node) Form {
+	f := Form{Action: action, Fields: url.Values{}}
+	pressed := false
 	for n := range form.Descendants() {
-		name := attribute(n, "name")
+		name, kind := attribute(n, "name"), attribute(n, "type")
+		if name == "" || n.Type != html.ElementNode {
+			continue
+		}
+		if !slices.Contains(f.Names, name) {
+			f.Names = append(f.Names, name)
+		}
 		switch {
-		case name == "" || all.Has(name) && attribute(n, "checked") == "" && n.Data != "button":
-		case n.Data == "input" || n.Data == "textarea" || n.Data == "select":
-			all.Set(name, attribute(n, "value"))
-		case n.Data == "button" && !all.Has(name):
-			all.Set(name, attribute(n, "value"))
+		case n.Data == "button" && pressed, (kind == "checkbox" || kind == "radio") && !has(n, "checked"):
+		case n.Data == "select":
+			f.Fields.Set(name, selected(n))
+		default:
+			f.Fields.Set(name, attribute(n, "value"))
+			pressed = pressed || n.Data == "button"
 		}
 	}
-	return all
+	return f
+}
+
+// selected is the value of a select.
+func selected(n *html.Node) (value string) {
+	first := true
+	for o := range n.Descendants() {
+		if o.Data == "option" && (first || has(o, "selected")) {
+			value, first = attribute(o, "value"), false
+		}
+	}
+	return value
 }
 
 // forms are the patterns of forms, in order.
@@ -127,6 +146,10 @@ func forms(patterns []string) []string {
 	all := slices.DeleteFunc(slices.Clone(patterns), func(p string) bool { return !strings.HasPrefix(p, http.MethodPost+" ") })
 	slices.Sort(all)
 	return all
+}
+
+func has(n *html.Node, name string) bool {
+	return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == name })
 }
 
 func attribute(n *html.Node, name string) string {
