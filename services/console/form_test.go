@@ -30,7 +30,8 @@ func newForms(t *testing.T) (*served, pagetest.Site) {
 		return func(t *testing.T) (pagetest.Browser, pagetest.Form) {
 			at := s.fill("/people/"+who, staff)
 			id := strings.TrimPrefix(at, "/people/")
-			s.register(uuid.MustParse(id))
+			s.exec(`UPDATE device SET name = '<script>odd()</script>' WHERE id = $1`, s.register(uuid.MustParse(id)))
+			s.exec(`UPDATE member SET user_id = '"><svg/odd onload=odd()>' || id WHERE id = $1`, id)
 			for _, sql := range prepare {
 				s.exec(sql, id)
 			}
