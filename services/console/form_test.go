@@ -60,6 +60,13 @@ func newForms(t *testing.T) (*served, pagetest.Site) {
 			f.Names = append(f.Names, "confirmed")
 			return b, f
 		},
+		"POST /import": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
+			b := s.tried(owner)
+			f := b.Open(t, "/import", "/import")
+			f.Fields.Set("file", "role,user_id\nprovider,\n")
+			f.Names = append(f.Names, "content", "confirmed")
+			return b, f
+		},
 		"POST /staff/new":         add("staff"),
 		"POST /clients/new":       add("clients"),
 		"POST /people/{id}/erase": person("{staff}", "/erase", "/erase"),

@@ -3,9 +3,11 @@
 package pagetest
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,6 +36,35 @@ type Form struct {
 	Action string
 	Fields url.Values // what is sent where nothing is typed, and the first button is pressed
 	Names  []string   // of all that it can send
+	Upload bool       // it takes files: what is in Fields["file"] is sent as one
+}
+
+// encode is the body of the form, and the headers that belong to it.
+func (f Form) encode(t *testing.T) (body string, headers []string) {
+	t.Helper()
+	if !f.Upload {
+		return f.Fields.Encode(), nil
+	}
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for name, values := range f.Fields {
+		for _, v := range values {
+			part, err := w.CreateFormField(name)
+			if name == "file" {
+				part, err = w.CreateFormFile(name, v[:min(len(v), 100)])
+			}
+			if err == nil {
+				_, err = part.Write([]byte(v))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), []string{"Content-Type", w.FormDataContentType()}
 }
 
 // Ask sends a request of the browser; headers come as name and value in turn, "" for none.
@@ -108,7 +139,7 @@ func (a Answer) Form(t *testing.T, action string) Form {
 }
 
 func read(action string, form *html.Node) Form {
-	f := Form{Action: action, Fields: url.Values{}}
+	f := Form{Action: action, Fields: url.Values{}, Upload: attribute(form, "enctype") == "multipart/form-data"}
 	pressed := false
 	for n := range form.Descendants() {
 		name, kind := attribute(n, "name"), attribute(n, "type")
