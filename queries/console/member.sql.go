@@ -198,7 +198,8 @@ const memberListed = `-- name: MemberListed :many
 SELECT m.id, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
     (m.email_index IS NOT NULL)::boolean AS has_email, m.created_at, (m.deactivated_at IS NOT NULL)::boolean AS deactivated,
     (m.locked_at IS NOT NULL OR EXISTS (SELECT FROM member_try t WHERE t.member_id = m.id AND try_is_capped(t)))::boolean AS locked,
-    (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices
+    (SELECT count(*) FROM device d WHERE d.member_id = m.id AND d.revoked_at IS NULL)::integer AS devices,
+    coalesce(m.language, '')::text AS language, EXISTS (SELECT FROM credential c WHERE c.member_id = m.id)::boolean AS has_password
 FROM member m WHERE m.id = ANY($1::uuid[]) AND m.account_id = $2
 ORDER BY lower(coalesce(m.user_id, '')) COLLATE "C", m.id
 `
@@ -219,6 +220,8 @@ type MemberListedRow struct {
 	Deactivated  bool
 	Locked       bool
 	Devices      int32
+	Language     string
+	HasPassword  bool
 }
 
 // What a list shows of people, in its order.
@@ -242,6 +245,8 @@ func (q *Queries) MemberListed(ctx context.Context, arg MemberListedParams) ([]M
 			&i.Deactivated,
 			&i.Locked,
 			&i.Devices,
+			&i.Language,
+			&i.HasPassword,
 		); err != nil {
 			return nil, err
 		}

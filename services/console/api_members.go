@@ -299,6 +299,7 @@ func (c *Console) members() []route {
 		{"GET /v1/members", c.getMembers},
 		{"POST /v1/members", c.postMembers},
 		{"POST /v1/members/import", c.postImport},
+		{"GET /v1/members/export", c.getMembersExport},
 		{"GET /v1/members/{id}", c.getMember},
 		{"PATCH /v1/members/{id}", c.patchMember},
 		{"POST /v1/members/{id}/deactivate", onMember(func(r *http.Request, by access.Actor, id uuid.UUID) error { return c.Deactivate(r.Context(), by, id) })},

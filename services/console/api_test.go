@@ -60,6 +60,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/v1/members", nil, manages + " foreign", 200},
 		{"POST", "/v1/members", map[string]any{"role": "provider"}, manages + " foreign", 201},
 		{"POST", "/v1/members", map[string]any{"role": "owner"}, owners + " foreign", 201},
+		{"GET", "/v1/members/export", nil, manages + " foreign", 200},
 		{"POST", "/v1/members/import", "role\nprovider\n", manages + " foreign", 200},
 		{"POST", "/v1/members/import?dry_run=true", "role,user_id\nowner,new\n", manages + " foreign", 200},
 		{"GET", "/v1/members/{staff}", nil, manages, 200},
@@ -205,6 +206,8 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	}
 	s.asksOptions()
 	s.asksImport(key)
+	asOwner("a list as a file", "GET", "/v1/members/export", nil, 200, "")
+	asOwner("a page of a list as a file", "GET", "/v1/members/export?limit=1", nil, 400, "bad-query")
 	job := s.asksPrivacy(key, made.body["id"].(string), provider)
 	client := asOwner("a client", "POST", "/v1/members", map[string]any{"role": "client"}, 201, "").header.Get("Location")
 	nameless := asOwner("no user ID", "POST", "/v1/members", map[string]any{"role": "provider"}, 201, "")

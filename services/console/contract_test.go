@@ -107,7 +107,7 @@ func (s *served) call(token, method, path string, body any, headers ...string) a
 	defer resp.Body.Close()
 	out := answer{status: resp.StatusCode, header: resp.Header}
 	text, err := io.ReadAll(resp.Body)
-	if err == nil && len(text) > 0 {
+	if err == nil && len(text) > 0 && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") {
 		err = json.Unmarshal(text, &out.body)
 	}
 	if err != nil {

@@ -49,6 +49,8 @@ type Listed struct {
 	Deactivated bool        `json:"deactivated"`
 	Locked      bool        `json:"locked"` // by "this was not me", or by wrong codes
 	Devices     int         `json:"devices"`
+	Language    string      `json:"language,omitempty"`
+	HasPassword bool        `json:"has_password"` // the person can sign in here
 	CreatedAt   time.Time   `json:"created_at"`
 }
 
@@ -62,15 +64,24 @@ func (c *Console) List(ctx context.Context, by access.Actor, s Search) (page []L
 	if !by.In(access.List) {
 		return nil, false, errForbidden
 	}
-	if len(s.Text) > maxText || !utf8.ValidString(s.Text) || strings.Contains(s.Text, "\x00") {
-		return nil, false, nil // nobody is called so
+	if !s.possible() {
+		return nil, false, nil
 	}
 	s.Most = bounded(s.Most)
-	ids, err := c.placed(ctx, by, s)
+	placed, err := c.placed(ctx, by, s)
 	if err != nil {
 		return nil, false, fmt.Errorf("listing people: %w", err)
 	}
+	ids := make([][16]byte, len(placed))
+	for i, p := range placed {
+		ids[i] = p.ID
+	}
 	return c.listed(ctx, by, ids, s.Most)
+}
+
+// possible reports whether anybody can be called what is searched for.
+func (s Search) possible() bool {
+	return len(s.Text) <= maxText && utf8.ValidString(s.Text) && !strings.Contains(s.Text, "\x00")
 }
 
 // OwnClients returns a page of the clients who are the actor's own, and whether there are more.
@@ -109,13 +120,13 @@ func (c *Console) listed(ctx context.Context, by access.Actor, ids [][16]byte, m
 		return nil, false, fmt.Errorf("listing people: %w", err)
 	}
 	for _, r := range rows {
-		page = append(page, Listed{r.ID, device.Role(r.Role), r.UserID, r.PhoneCountry, r.PhoneLastTwo, r.HasEmail, r.Deactivated, r.Locked, int(r.Devices), r.CreatedAt})
+		page = append(page, Listed{r.ID, device.Role(r.Role), r.UserID, r.PhoneCountry, r.PhoneLastTwo, r.HasEmail, r.Deactivated, r.Locked, int(r.Devices), r.Language, r.HasPassword, r.CreatedAt})
 	}
 	return page, more, nil
 }
 
 // placed returns who is on a page, in its order, and one more if there are more.
-func (c *Console) placed(ctx context.Context, by access.Actor, s Search) ([][16]byte, error) {
+func (c *Console) placed(ctx context.Context, by access.Actor, s Search) ([]queries.MemberListRow, error) {
 	roles := make([]string, 0, len(device.Roles))
 	for _, r := range device.Roles {
 		if len(s.Roles) == 0 || slices.Contains(s.Roles, r) {
@@ -146,11 +157,7 @@ func (c *Console) placed(ctx context.Context, by access.Actor, s Search) ([][16]
 		})
 		rows = slices.Compact(rows)
 	}
-	ids := make([][16]byte, 0, len(rows))
-	for _, r := range rows[:min(len(rows), s.Most+1)] {
-		ids = append(ids, r.ID)
-	}
-	return ids, nil
+	return rows[:min(len(rows), s.Most+1)], nil
 }
 
 // filter returns the values that a list takes of what it may be filtered by.

@@ -285,7 +285,8 @@ func (v *visit) update(m member, f fieldsView) MemberUpdate {
 func (c *Console) peoplePages() []pageRoute {
 	var all []pageRoute
 	for _, at := range []string{"staff", "clients"} {
-		all = append(all, pageRoute{"GET /" + at, c.listPage(at)}, pageRoute{"GET /" + at + "/new", c.newPage(at)}, pageRoute{"POST /" + at + "/new", c.newForm(at)})
+		all = append(all, pageRoute{"GET /" + at, c.listPage(at)}, pageRoute{"GET /" + at + "/new", c.newPage(at)}, pageRoute{"POST /" + at + "/new", c.newForm(at)},
+			pageRoute{"POST /" + at + "/export", c.listExport(at)})
 	}
 	return slices.Concat(all, []pageRoute{
 		{"GET /people/{id}", c.personPage},

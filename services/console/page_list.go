@@ -30,23 +30,19 @@ type listView struct {
 	People  []listed
 	More    string // address of the next page; "" on the last one
 	CanMake bool
+	Asked   []choice // what the list was asked for
 }
 
 // listPage lists staff or clients.
 func (c *Console) listPage(at string) func(*visit) error {
 	return func(v *visit) error {
 		q, lang := v.r.URL.Query(), v.lang()
-		after, _ := uuid.Parse(q.Get("after_id")) // the first page where it is no id
-		s := Search{Roles: []device.Role{device.Client}, Text: q.Get("search"), NoNumber: q.Has("no_number"), NoDevice: q.Has("no_device"),
-			Locked: q.Has("locked"), Deactivated: q.Has("deactivated"), After: Place{q.Get("after"), after}}
+		s, role := listSearch(at, q)
 		data := listView{Path: "/" + at, Staff: at == "staff", CanMake: v.who.To(access.Create, access.Target{Role: device.Client})}
 		title := lang.Say("console:nav.clients")
 		if data.Staff {
 			title = lang.Say("console:nav.staff")
-			s.Roles, data.Roles = staffRoles, roleChoices(lang, staffRoles)
-			if role := device.Role(q.Get("role")); slices.Contains(staffRoles, role) {
-				s.Roles, data.Role = []device.Role{role}, string(role)
-			}
+			data.Roles, data.Role = roleChoices(lang, staffRoles), string(role)
 		}
 		people, more, err := c.List(v.r.Context(), v.who.Actor, s)
 		if err != nil {
@@ -56,6 +52,11 @@ func (c *Console) listPage(at string) func(*visit) error {
 			return err
 		}
 		data.Search = s
+		for name, values := range known(q) {
+			if name != "after" && name != "after_id" {
+				data.Asked = append(data.Asked, choice{name, values[0]})
+			}
+		}
 		for _, p := range people {
 			data.People = append(data.People, listed{p, roleWord(lang, p.Role)})
 		}
@@ -67,6 +68,20 @@ func (c *Console) listPage(at string) func(*visit) error {
 		}
 		return render(v.w, http.StatusOK, "list", data)
 	}
+}
+
+// listSearch reads what a page of staff or clients is asked for, and the one role that is, if any.
+func listSearch(at string, q url.Values) (s Search, role device.Role) {
+	after, _ := uuid.Parse(q.Get("after_id")) // the first page where it is no id
+	s = Search{Roles: []device.Role{device.Client}, Text: q.Get("search"), NoNumber: q.Has("no_number"), NoDevice: q.Has("no_device"),
+		Locked: q.Has("locked"), Deactivated: q.Has("deactivated"), After: Place{q.Get("after"), after}}
+	if at == "staff" {
+		s.Roles = staffRoles
+		if one := device.Role(q.Get("role")); slices.Contains(staffRoles, one) {
+			s.Roles, role = []device.Role{one}, one
+		}
+	}
+	return s, role
 }
 
 // known leaves out of an address what no list asks for.

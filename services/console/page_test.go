@@ -117,6 +117,8 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		{"POST /staff/new", "", url.Values{"role": {"provider"}}, manages + " foreign", 303},
 		{"POST /staff/new", "", url.Values{"role": {"owner"}}, "owner foreign", 303},
 		{"POST /clients/new", "", url.Values{}, manages + " foreign", 200},
+		{"POST /staff/export", "", nil, manages + " foreign", 200},
+		{"POST /clients/export", "", nil, manages + " foreign", 200},
 		{"GET /import", "", nil, manages + " foreign", 200},
 		{"POST /import", "", url.Values{"content": {"cm9sZQpjbGllbnQK"}}, manages + " foreign", 200},
 		{"POST /import", "", url.Values{"content": {"cm9sZQpjbGllbnQK"}, "confirmed": {"yes"}}, manages + " foreign", 200},

@@ -85,6 +85,7 @@ var examples = []example{
 	{"dispatcher", event.NoticeAbandoned{Notice: id(0x207), Member: member, Kind: "number_changed", Channel: "email", Reason: "too_late"}},
 	{"console", event.AccountCreated{Account: account, Kind: "pro", By: "operator"}},
 	{"console", event.KeyCreated{Account: account, Key: id(0x6e1), By: "operator"}},
+	{"console", event.PeopleExported{Account: account, People: 12, Roles: []string{"administrator", "provider"}, Searched: true, NoNumber: true, NoDevice: true, Locked: true, Deactivated: true, By: "member:" + member.String()}},
 	{"console", event.KeyRevoked{Account: account, Key: id(0x6e1), By: "operator"}},
 	{"console", event.OptionChanged{Account: account, Option: "upgrade_policy", Before: "evergreen", After: "strict", By: "member:" + member.String()}},
 	{"console", event.MemberDeactivated{Member: member, By: "member:" + id(0x3e4).String()}},

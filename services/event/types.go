@@ -13,7 +13,7 @@ var kinds = byType(
 	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
 	func() Data { return new(DeviceRegistered) }, func() Data { return new(NumberProved) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
-	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) },
+	func() Data { return new(KeyCreated) }, func() Data { return new(KeyRevoked) }, func() Data { return new(PeopleExported) },
 	func() Data { return new(MemberDeactivated) }, func() Data { return new(MemberReactivated) }, func() Data { return new(MemberUnlocked) },
 	func() Data { return new(MemberLocked) }, func() Data { return new(NoticeRequested) }, func() Data { return new(NoticeSent) }, func() Data { return new(NoticeAbandoned) },
 	func() Data { return new(PasswordReset) }, func() Data { return new(PasswordLinkMade) }, func() Data { return new(ClientAssigned) }, func() Data { return new(ClientUnassigned) },
@@ -374,6 +374,20 @@ type KeyCreated struct {
 	By      string    `json:"by"`
 }
 
+// PeopleExported: somebody took a list of people away as a file. What was searched for may
+// name a person and is not told.
+type PeopleExported struct {
+	Account     uuid.UUID `json:"account"`
+	People      int       `json:"people"`             // 99,999 of more: no event holds as many digits as a code
+	Roles       []string  `json:"roles"`              // that were asked for
+	Searched    bool      `json:"searched,omitempty"` // only who was found by a text
+	NoNumber    bool      `json:"no_number,omitempty"`
+	NoDevice    bool      `json:"no_device,omitempty"`
+	Locked      bool      `json:"locked,omitempty"`
+	Deactivated bool      `json:"deactivated,omitempty"`
+	By          string    `json:"by"`
+}
+
 // KeyRevoked: a key of the account was ended.
 type KeyRevoked struct {
 	Account uuid.UUID `json:"account"`
@@ -438,6 +452,7 @@ func (NoticeAbandoned) Type() string          { return "latchkey.notice.abandone
 func (AccountCreated) Type() string           { return "latchkey.account.created" }
 func (OptionChanged) Type() string            { return "latchkey.account.option_changed" }
 func (KeyCreated) Type() string               { return "latchkey.account.key_created" }
+func (PeopleExported) Type() string           { return "latchkey.account.people_exported" }
 func (KeyRevoked) Type() string               { return "latchkey.account.key_revoked" }
 func (NumberShown) Type() string              { return "latchkey.audit.number_shown" }
 func (MemberExported) Type() string           { return "latchkey.audit.member_exported" }
@@ -483,6 +498,7 @@ func (d NoticeAbandoned) Subject() uuid.UUID          { return d.Member }
 func (d AccountCreated) Subject() uuid.UUID           { return d.Account }
 func (d OptionChanged) Subject() uuid.UUID            { return d.Account }
 func (d KeyCreated) Subject() uuid.UUID               { return d.Account }
+func (d PeopleExported) Subject() uuid.UUID           { return d.Account }
 func (d KeyRevoked) Subject() uuid.UUID               { return d.Account }
 func (d NumberProved) Subject() uuid.UUID             { return d.Challenge }
 func (d NumberShown) Subject() uuid.UUID              { return d.Member }

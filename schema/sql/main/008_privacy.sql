@@ -140,7 +140,7 @@ SELECT partition_upkeep();
 
 ALTER TABLE console_event DROP CONSTRAINT console_event_type;
 ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
-    'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked',
+    'latchkey.account.created', 'latchkey.account.option_changed', 'latchkey.account.key_created', 'latchkey.account.key_revoked', 'latchkey.account.people_exported',
     'latchkey.member.created', 'latchkey.member.updated', 'latchkey.member.number_changed', 'latchkey.device.revoked',
     'latchkey.member.deactivated', 'latchkey.member.reactivated', 'latchkey.member.unlocked', 'latchkey.member.password_reset', 'latchkey.member.password_link_made',
     'latchkey.member.registration_code_made', 'latchkey.member.registration_code_approved',
