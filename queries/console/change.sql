@@ -65,7 +65,10 @@ WHERE id = @id AND account_id = @account_id AND deactivated_at IS NOT NULL;
 
 -- name: MemberUnlock :exec
 -- Lifts the lock and forgets wrong codes and, by the keyed digest of the user ID, wrong passwords.
-WITH codes AS (UPDATE member_try SET hour_count = 0, day_count = 0, consecutive = 0 WHERE member_try.member_id = @id),
+-- What was handed out before "this was not me" was said is good for nothing.
+WITH links AS (DELETE FROM password_link p USING member l WHERE l.id = @id AND l.locked_at IS NOT NULL AND p.member_id = l.id),
+handed AS (DELETE FROM registration_code r USING member l WHERE l.id = @id AND l.locked_at IS NOT NULL AND r.member_id = l.id AND r.used_at IS NULL),
+codes AS (UPDATE member_try SET hour_count = 0, day_count = 0, consecutive = 0 WHERE member_try.member_id = @id),
 passwords AS (DELETE FROM limit_counter WHERE scope = 'password_member' AND key_digest = @user_digest)
 UPDATE member SET locked_at = NULL, updated_at = now(), version = version + 1 WHERE member.id = @id AND member.account_id = @account_id;
 
@@ -81,6 +84,33 @@ ON CONFLICT (member_id) DO UPDATE SET digest = @digest, must_change_since = now(
 INSERT INTO password_link (member_id, token_digest) VALUES (@member_id, @token_digest)
 ON CONFLICT (member_id) DO UPDATE SET token_digest = @token_digest, made_at = now()
 RETURNING (made_at + interval '1 day')::timestamptz AS expires_at;
+
+-- name: RegistrationCodeInsert :one
+-- Keeps a registration code in place of those before that nobody used. One without a digest
+-- waits for a day to be approved; the others live for 15 minutes.
+WITH ended AS (DELETE FROM registration_code WHERE registration_code.member_id = @member_id AND registration_code.used_at IS NULL)
+INSERT INTO registration_code (id, account_id, member_id, digest, made_by, expires_at)
+VALUES (@id, @account_id, @member_id, sqlc.narg('digest'), @made_by, now() + CASE WHEN sqlc.narg('digest')::bytea IS NULL THEN interval '1 day' ELSE interval '15 minutes' END)
+RETURNING expires_at;
+
+-- name: RegistrationCodeRead :one
+-- A registration code that waits for who approves it.
+SELECT r.id, r.member_id, r.made_by FROM registration_code r
+WHERE r.id = @id AND r.account_id = @account_id AND r.needs_approval AND r.expires_at > now();
+
+-- name: RegistrationCodeApprove :many
+UPDATE registration_code SET digest = @digest, approved_by = @approved_by::text, approved_at = now(), expires_at = now() + interval '15 minutes'
+WHERE id = @id AND account_id = @account_id AND needs_approval AND expires_at > now()
+RETURNING expires_at;
+
+-- name: RegistrationCodePending :many
+-- The registration codes of an account that wait for who approves them.
+SELECT r.id, r.member_id, r.made_by, r.made_at, r.expires_at, coalesce(m.user_id, '')::text AS user_id, m.role
+FROM registration_code r JOIN member m ON m.id = r.member_id
+WHERE r.account_id = @account_id AND r.needs_approval AND r.expires_at > now() ORDER BY r.made_at, r.id LIMIT 100;
+
+-- name: RegistrationCodeSweep :exec
+DELETE FROM registration_code WHERE expires_at < now() - interval '1 day';
 
 -- name: PasswordLinkSweep :exec
 DELETE FROM password_link WHERE made_at < now() - interval '1 day';

@@ -380,7 +380,9 @@ func (q *Queries) MemberReactivate(ctx context.Context, arg MemberReactivatePara
 }
 
 const memberUnlock = `-- name: MemberUnlock :exec
-WITH codes AS (UPDATE member_try SET hour_count = 0, day_count = 0, consecutive = 0 WHERE member_try.member_id = $1),
+WITH links AS (DELETE FROM password_link p USING member l WHERE l.id = $1 AND l.locked_at IS NOT NULL AND p.member_id = l.id),
+handed AS (DELETE FROM registration_code r USING member l WHERE l.id = $1 AND l.locked_at IS NOT NULL AND r.member_id = l.id AND r.used_at IS NULL),
+codes AS (UPDATE member_try SET hour_count = 0, day_count = 0, consecutive = 0 WHERE member_try.member_id = $1),
 passwords AS (DELETE FROM limit_counter WHERE scope = 'password_member' AND key_digest = $3)
 UPDATE member SET locked_at = NULL, updated_at = now(), version = version + 1 WHERE member.id = $1 AND member.account_id = $2
 `
@@ -392,6 +394,7 @@ type MemberUnlockParams struct {
 }
 
 // Lifts the lock and forgets wrong codes and, by the keyed digest of the user ID, wrong passwords.
+// What was handed out before "this was not me" was said is good for nothing.
 func (q *Queries) MemberUnlock(ctx context.Context, arg MemberUnlockParams) error {
 	_, err := q.db.Exec(ctx, memberUnlock, arg.ID, arg.AccountID, arg.UserDigest)
 	return err
@@ -492,4 +495,150 @@ func (q *Queries) PasswordLinkWrite(ctx context.Context, arg PasswordLinkWritePa
 	var expires_at time.Time
 	err := row.Scan(&expires_at)
 	return expires_at, err
+}
+
+const registrationCodeApprove = `-- name: RegistrationCodeApprove :many
+UPDATE registration_code SET digest = $1, approved_by = $2::text, approved_at = now(), expires_at = now() + interval '15 minutes'
+WHERE id = $3 AND account_id = $4 AND needs_approval AND expires_at > now()
+RETURNING expires_at
+`
+
+type RegistrationCodeApproveParams struct {
+	Digest     []byte
+	ApprovedBy string
+	ID         [16]byte
+	AccountID  [16]byte
+}
+
+func (q *Queries) RegistrationCodeApprove(ctx context.Context, arg RegistrationCodeApproveParams) ([]time.Time, error) {
+	rows, err := q.db.Query(ctx, registrationCodeApprove,
+		arg.Digest,
+		arg.ApprovedBy,
+		arg.ID,
+		arg.AccountID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []time.Time
+	for rows.Next() {
+		var expires_at time.Time
+		if err := rows.Scan(&expires_at); err != nil {
+			return nil, err
+		}
+		items = append(items, expires_at)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const registrationCodeInsert = `-- name: RegistrationCodeInsert :one
+WITH ended AS (DELETE FROM registration_code WHERE registration_code.member_id = $3 AND registration_code.used_at IS NULL)
+INSERT INTO registration_code (id, account_id, member_id, digest, made_by, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + CASE WHEN $4::bytea IS NULL THEN interval '1 day' ELSE interval '15 minutes' END)
+RETURNING expires_at
+`
+
+type RegistrationCodeInsertParams struct {
+	ID        [16]byte
+	AccountID [16]byte
+	MemberID  [16]byte
+	Digest    []byte
+	MadeBy    string
+}
+
+// Keeps a registration code in place of those before that nobody used. One without a digest
+// waits for a day to be approved; the others live for 15 minutes.
+func (q *Queries) RegistrationCodeInsert(ctx context.Context, arg RegistrationCodeInsertParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, registrationCodeInsert,
+		arg.ID,
+		arg.AccountID,
+		arg.MemberID,
+		arg.Digest,
+		arg.MadeBy,
+	)
+	var expires_at time.Time
+	err := row.Scan(&expires_at)
+	return expires_at, err
+}
+
+const registrationCodePending = `-- name: RegistrationCodePending :many
+SELECT r.id, r.member_id, r.made_by, r.made_at, r.expires_at, coalesce(m.user_id, '')::text AS user_id, m.role
+FROM registration_code r JOIN member m ON m.id = r.member_id
+WHERE r.account_id = $1 AND r.needs_approval AND r.expires_at > now() ORDER BY r.made_at, r.id LIMIT 100
+`
+
+type RegistrationCodePendingRow struct {
+	ID        [16]byte
+	MemberID  [16]byte
+	MadeBy    string
+	MadeAt    time.Time
+	ExpiresAt time.Time
+	UserID    string
+	Role      string
+}
+
+// The registration codes of an account that wait for who approves them.
+func (q *Queries) RegistrationCodePending(ctx context.Context, accountID [16]byte) ([]RegistrationCodePendingRow, error) {
+	rows, err := q.db.Query(ctx, registrationCodePending, accountID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RegistrationCodePendingRow
+	for rows.Next() {
+		var i RegistrationCodePendingRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.MemberID,
+			&i.MadeBy,
+			&i.MadeAt,
+			&i.ExpiresAt,
+			&i.UserID,
+			&i.Role,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const registrationCodeRead = `-- name: RegistrationCodeRead :one
+SELECT r.id, r.member_id, r.made_by FROM registration_code r
+WHERE r.id = $1 AND r.account_id = $2 AND r.needs_approval AND r.expires_at > now()
+`
+
+type RegistrationCodeReadParams struct {
+	ID        [16]byte
+	AccountID [16]byte
+}
+
+type RegistrationCodeReadRow struct {
+	ID       [16]byte
+	MemberID [16]byte
+	MadeBy   string
+}
+
+// A registration code that waits for who approves it.
+func (q *Queries) RegistrationCodeRead(ctx context.Context, arg RegistrationCodeReadParams) (RegistrationCodeReadRow, error) {
+	row := q.db.QueryRow(ctx, registrationCodeRead, arg.ID, arg.AccountID)
+	var i RegistrationCodeReadRow
+	err := row.Scan(&i.ID, &i.MemberID, &i.MadeBy)
+	return i, err
+}
+
+const registrationCodeSweep = `-- name: RegistrationCodeSweep :exec
+DELETE FROM registration_code WHERE expires_at < now() - interval '1 day'
+`
+
+func (q *Queries) RegistrationCodeSweep(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, registrationCodeSweep)
+	return err
 }

@@ -5,6 +5,7 @@ package access
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -25,13 +26,14 @@ type Actor struct {
 	Kind    Kind
 	Account uuid.UUID
 	ID      uuid.UUID   // of the member or the key; Nil for an operator
+	Name    string      // of an operator, where it matters that two are two; else ""
 	Role    device.Role // of a member
 }
 
-// By is how events name the actor: "member:<id>", "key:<id>" or "operator".
+// By is how events name the actor: "member:<id>", "key:<id>", "operator" or "operator:<name>".
 func (a Actor) By() string {
 	if a.Kind == Operator {
-		return string(a.Kind)
+		return strings.TrimSuffix(string(a.Kind)+":"+a.Name, ":")
 	}
 	return fmt.Sprintf("%s:%s", a.Kind, a.ID)
 }
@@ -54,8 +56,9 @@ const (
 	ResetPassword    Action = "reset_password"
 	ShowNumber       Action = "show_number" // the whole number; each time an event
 	RevokeDevice     Action = "revoke_device"
-	RegistrationCode Action = "registration_code" // for a lost phone
-	Assign           Action = "assign"            // a client to staff
+	RegistrationCode Action = "registration_code" // for a lost phone; an owner's must be approved
+	Approve          Action = "approve_registration_code"
+	Assign           Action = "assign" // a client to staff
 	Import           Action = "import"
 	ExportPerson     Action = "export_person" // everything held about a person
 	Erase            Action = "erase"
@@ -63,7 +66,7 @@ const (
 
 // Actions is the closed set of actions.
 var Actions = []Action{SeeOptions, ChangeOptions, List, ListOwn, See, Create, Update, Deactivate, Reactivate, Unlock, ResetPassword, ShowNumber,
-	RevokeDevice, RegistrationCode, Assign, Import, ExportPerson, Erase}
+	RevokeDevice, RegistrationCode, Approve, Assign, Import, ExportPerson, Erase}
 
 // Target is the person that something is done to. For Create and for a change of role the
 // Role is the one that the person shall have: ask for both the old and the new.
@@ -95,7 +98,11 @@ func (a Actor) To(action Action, t Target) bool {
 	switch action {
 	case See:
 		return self || t.Assigned && t.Role == device.Client && a.Role != device.Client || a.over(t.Role)
-	case Deactivate, Erase, RegistrationCode, ResetPassword:
+	case RegistrationCode:
+		return !self && a.over(t.Role) && (a.Kind != Product || t.Role != device.Owner)
+	case Approve: // of two people, whom a program is none of
+		return !self && a.manages() && a.Kind != Product && t.Role == device.Owner
+	case Deactivate, Erase, ResetPassword:
 		return !self && a.over(t.Role) // nobody locks the own door from outside, or opens it for a thief
 	case Assign:
 		return t.Role == device.Client && a.over(t.Role)

@@ -64,7 +64,7 @@ func cell(a access.Actor, action access.Action) string {
 		return "all but self"
 	case everybody:
 		return "all"
-	case belowOwner && !may["self"]:
+	case belowOwner && person && !may["self"]:
 		return "below owner, not self"
 	case belowOwner:
 		return "below owner"

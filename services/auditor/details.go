@@ -97,7 +97,7 @@ func (d *Details) Handler() http.Handler {
 var (
 	errUnknown = web.NewProblem(http.StatusUnauthorized, "no-session", "Not the console", "This API is for the console alone.")
 	// by is how events name who acts.
-	by = regexp.MustCompile(`^(operator|(key|member):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+	by = regexp.MustCompile(`^(operator(:[a-z0-9][a-z0-9-]{0,31})?|(key|member):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 )
 
 // known reports whether the console asks. The comparison takes the same time for every key.

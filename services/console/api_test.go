@@ -87,6 +87,10 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"DELETE", "/v1/members/{owner}/devices", nil, owners, 204},
 		{"DELETE", "/v1/members/{staff}/devices/{device}", nil, manages, 204},
 		{"DELETE", "/v1/members/{owner}/devices/{device}", nil, owners, 204},
+		{"POST", "/v1/members/{staff}/registration-codes", nil, manages, 201},
+		{"POST", "/v1/members/{owner}/registration-codes", nil, "owner", 201},
+		{"GET", "/v1/registration-codes", nil, manages + " foreign", 200},
+		{"POST", "/v1/registration-codes/{waiting}/approve", nil, "owner administrator", 200},
 		{"POST", "/v1/members/{staff}/number", nil, manages, 200},
 		{"POST", "/v1/members/{owner}/number", nil, owners, 200},
 		{"POST", "/v1/members/{client}/export", nil, manages, 202},
@@ -117,7 +121,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 	for _, r := range new(console.Console).Routes() {
 		method, path, _ := strings.Cut(r, " ")
 		for status, token := range map[int]string{401: "", 403: s.unchanged()} {
-			if a := s.call(token, method, s.fill(strings.NewReplacer("{id}", "{staff}", "{staff}", foreignStaff).Replace(path), foreignStaff), nil); a.status != status {
+			if a := s.call(token, method, s.fill(strings.NewReplacer("{id}", "{staff}", "{staff}", foreignStaff, "{code}", "{waiting}").Replace(path), foreignStaff), nil); a.status != status {
 				t.Errorf("%s is answered %d %v, want %d", r, a.status, a.body, status)
 			}
 		}
@@ -149,7 +153,19 @@ func (s *served) fill(path, staff string) string {
 			path = strings.ReplaceAll(path, "{device}", s.register(id).String())
 		}
 	}
+	if strings.Contains(path, "{waiting}") {
+		path = strings.ReplaceAll(path, "{waiting}", s.waiting().String())
+	}
 	return strings.ReplaceAll(path, "{device}", uuid.NewString())
+}
+
+// waiting is a registration code that somebody asked for, for an owner who is there for it alone.
+func (s *served) waiting() uuid.UUID {
+	s.t.Helper()
+	id := uuid.New()
+	s.exec(`INSERT INTO member (id, account_id, role, user_id, public_key) SELECT $1, $2, 'owner', $3, public_key FROM member LIMIT 1`, id, s.account, id.String())
+	s.exec(`INSERT INTO registration_code (id, account_id, member_id, made_by, expires_at) VALUES ($1, $2, $1, 'operator:night-shift', now() + interval '1 day')`, id, s.account)
+	return id
 }
 
 // unchanged is a session of somebody who has a generated password to change first.
@@ -215,6 +231,21 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	asOwner("no password", "POST", nameless.header.Get("Location")+"/password", nil, 409, "no-user-id")
 	asOwner("a link", "POST", path+"/password-link", nil, 200, "")
 	asOwner("no link", "POST", nameless.header.Get("Location")+"/password-link", nil, 409, "no-user-id")
+	code, olivia, session := s.waiting(), "", ""
+	if id, token := s.signedIn(console.NewMember{Role: device.Owner, UserID: "olivia"}); true {
+		olivia, session = "member:"+id.String(), token
+	}
+	asOwner("a code for a lost phone", "POST", client+"/registration-codes", nil, 201, "")
+	asOwner("a code for an owner, by a program", "POST", path+"/registration-codes", nil, 403, "forbidden")
+	asOwner("no code", "POST", nameless.header.Get("Location")+"/registration-codes", nil, 409, "no-user-id")
+	asOwner("what waits", "GET", "/v1/registration-codes", nil, 200, "")
+	approve := "/v1/registration-codes/" + code.String() + "/approve"
+	s.exec("UPDATE registration_code SET made_by = $1 WHERE id = $2", olivia, code)
+	s.wants("the own request", s.call(session, "POST", approve, nil), 409, "same-person")
+	s.exec("UPDATE registration_code SET made_by = 'operator:night-shift' WHERE id = $1", code)
+	s.wants("approving", s.call(session, "POST", approve, nil), 200, "")
+	s.wants("approving twice", s.call(session, "POST", approve, nil), 404, "not-found")
+	code = s.waiting()
 	asOwner("unlocking", "POST", client+"/unlock", nil, 204, "")
 	staff, _ := nameless.body["id"].(string)
 	asOwner("assigning", "PUT", client+"/assignments/"+staff, nil, 204, "")
@@ -235,10 +266,10 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	asOwner("all devices", "DELETE", devices, nil, 204, "")
 	for _, r := range s.Routes() {
 		method, route, _ := strings.Cut(r, " ")
-		at := strings.NewReplacer("{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration, "{job}", job).Replace(route)
+		at := strings.NewReplacer("{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration, "{job}", job, "{code}", code.String()).Replace(route)
 		s.wants(r, s.call("", method, at, nil), 401, "no-session")
 		s.wants(r, s.call(unchanged, method, at, nil), 403, "password-must-change")
-		if strings.Contains(route, "{id}") || strings.Contains(route, "{job}") {
+		if strings.Contains(route, "{id}") || strings.Contains(route, "{job}") || strings.Contains(route, "{code}") {
 			s.wants(r, s.call(foreign, method, at, nil), 404, "not-found")
 		}
 	}

@@ -151,7 +151,7 @@ func (c *Console) Run(ctx context.Context) error {
 
 // sweep deletes what is too old to count.
 func (c *Console) sweep(ctx context.Context) error {
-	return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx), c.q.IdempotencySweep(ctx), c.q.PasswordLinkSweep(ctx), c.clearHints(ctx))
+	return errors.Join(c.q.GrantSweep(ctx), c.q.ConsoleSessionSweep(ctx), c.q.IdempotencySweep(ctx), c.q.PasswordLinkSweep(ctx), c.q.RegistrationCodeSweep(ctx), c.clearHints(ctx))
 }
 
 // Ready reports whether the console can answer: its database does.

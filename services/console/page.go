@@ -31,7 +31,7 @@ const (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "link", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "import", "self", "problem")
+var pageTemplates = parsePages("list", "new", "edit", "confirm", "handout", "link", "code", "approvals", "person", "options", "options-confirm", "options-on", "number", "erase", "job", "import", "self", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -94,7 +94,7 @@ func (c *Console) signedIn() []pageRoute {
 		{"GET /options", c.optionsPage},
 		{"POST /options", c.optionsForm},
 		{"POST /sign-out", c.signOutForm},
-	}, c.peoplePages(), c.importPages(), c.privacyPages())
+	}, c.peoplePages(), c.importPages(), c.registrationPages(), c.privacyPages())
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {

@@ -23,7 +23,7 @@ type shownDevice struct {
 }
 
 // may says which actions a page offers.
-type may struct{ Update, Unlock, Reset, Revoke, Deactivate, Reactivate, Assign, ShowNumber, Export, Erase bool }
+type may struct{ Update, Unlock, Reset, Revoke, Deactivate, Reactivate, Assign, ShowNumber, Export, Erase, Code bool }
 
 type personView struct {
 	view
@@ -61,7 +61,7 @@ func (v *visit) person(status int, alert string) error {
 	}
 	to := func(a access.Action) bool { return by.To(a, m.target()) }
 	data.May = may{to(access.Update), to(access.Unlock), to(access.ResetPassword), to(access.RevokeDevice), to(access.Deactivate), to(access.Reactivate), to(access.Assign),
-		to(access.ShowNumber), to(access.ExportPerson), to(access.Erase)}
+		to(access.ShowNumber), to(access.ExportPerson), to(access.Erase), to(access.RegistrationCode)}
 	devices, err := v.c.Devices(ctx, by, id)
 	if err != nil {
 		return err

@@ -140,6 +140,10 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		{"POST /people/{id}/revoke", "{staff}", url.Values{"device": {"all"}}, manages, 303},
 		{"POST /people/{id}/assign", "{client}", url.Values{"staff": {"the-provider"}}, manages, 303},
 		{"POST /people/{id}/unassign", "{assigned}", url.Values{"staff": {staff.String()}}, manages, 303},
+		{"POST /people/{id}/registration-code", "{staff}", nil, manages, 200},
+		{"POST /people/{id}/registration-code", "{owner}", nil, "owner", 200},
+		{"GET /approvals", "", nil, manages + " foreign", 200},
+		{"POST /approvals/{code}", "{waiting}", nil, manages, 200},
 		{"POST /people/{id}/number", "{staff}", nil, manages, 200},
 		{"POST /people/{id}/number", "{owner}", nil, "owner", 200},
 		{"POST /people/{id}/export", "{client}", nil, manages, 303},
@@ -157,7 +161,7 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 				form[name] = v
 			}
 			method, path, _ := strings.Cut(p.pattern, " ")
-			path = s.fill(strings.NewReplacer("{$}", "", "{id}", p.target).Replace(path), staff.String())
+			path = s.fill(strings.NewReplacer("{$}", "", "{id}", p.target, "{code}", p.target).Replace(path), staff.String())
 			if form.Has("confirm") {
 				form.Set("confirm", strings.Split(path, "/")[2]) // fill makes it the user ID too
 			}
@@ -187,7 +191,7 @@ func TestWhoMayOpenWhichPage(t *testing.T) {
 		}
 	}
 	for _, pattern := range s.Pages() {
-		if strings.Contains(pattern, "/people") || strings.Contains(pattern, "/import") || strings.Contains(pattern, "/staff") || strings.Contains(pattern, "/clients") {
+		if strings.Contains(pattern, "/people") || strings.Contains(pattern, "/import") || strings.Contains(pattern, "/approvals") || strings.Contains(pattern, "/staff") || strings.Contains(pattern, "/clients") {
 			if !tried[pattern] {
 				t.Errorf("nobody tried %s", pattern)
 			}

@@ -21,6 +21,7 @@ var (
 	}
 	refusalWords = map[string]string{
 		errLastOwner.Type: "people:refused.last_owner", errNoUserID.Type: "people:refused.no_user_id", errNotAssignable.Type: "people:refused.not_staff",
+		errSamePerson.Type: "people:refused.same_person",
 		errNotConfirm.Type: "privacy:refused.not_confirmed", errManyJobs.Type: "privacy:refused.too_many",
 	}
 	doubtWords = map[phone.Doubt]string{phone.MaybeFixed: "people:confirm.maybe_fixed", phone.NotMobile: "people:confirm.doubtful"}

@@ -21,8 +21,9 @@ func (c *clinic) operations(by access.Actor, id uuid.UUID) map[string]error {
 	_, export := c.RequestExport(ctx, by, id)
 	_, erase := c.RequestErase(ctx, by, id, id.String())
 	_, link := c.MakePasswordLink(ctx, by, id)
+	_, code := c.MakeRegistrationCode(ctx, by, id)
 	return map[string]error{
-		"see": see, "devices": devices, "assigned": staff, "password": password, "link": link, "number": number, "export": export, "erase": erase,
+		"see": see, "devices": devices, "assigned": staff, "password": password, "link": link, "registration code": code, "number": number, "export": export, "erase": erase,
 		"update": c.UpdateMember(ctx, by, id, 0, console.MemberUpdate{Language: ptr("fr")}), "unlock": c.Unlock(ctx, by, id),
 		"revoke": c.RevokeDevice(ctx, by, id, uuid.New()), "revoke all": c.RevokeAllDevices(ctx, by, id),
 		"assign": c.Assign(ctx, by, id, by.ID), "unassign": c.Unassign(ctx, by, id, by.ID),

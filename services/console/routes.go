@@ -22,7 +22,7 @@ type route struct {
 
 // api is the whole API: what schema/http/console.yaml describes.
 func (c *Console) api() []route {
-	return slices.Concat([]route{{"GET /v1/me", c.getMe}, {"GET /v1/options", c.getOptions}, {"PATCH /v1/options", c.patchOptions}}, c.members(), c.privacy())
+	return slices.Concat([]route{{"GET /v1/me", c.getMe}, {"GET /v1/options", c.getOptions}, {"PATCH /v1/options", c.patchOptions}}, c.members(), c.registrations(), c.privacy())
 }
 
 func (c *Console) routes(mux *http.ServeMux) {

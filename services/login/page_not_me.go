@@ -77,6 +77,8 @@ func (l *Login) notMePage(v *visit) error {
 		data.About = v.lang.Say("notice:page.email_changed", values...)
 	case notice.PasswordReset:
 		data.About = v.lang.Say("notice:page.password_reset", values...)
+	case notice.RegistrationCode:
+		data.About = v.lang.Say("notice:page.registration_code", values...)
 	default:
 		data.About = v.lang.Say("notice:page.device_registered", values...)
 	}

@@ -22,11 +22,12 @@ const (
 	DeviceRegistered Kind = "device_registered"
 	NumberChanged    Kind = "number_changed"
 	EmailChanged     Kind = "email_changed"
-	PasswordReset    Kind = "password_reset" // by others, or by a link from others
+	PasswordReset    Kind = "password_reset"    // by others, or by a link from others
+	RegistrationCode Kind = "registration_code" // asked for or approved
 )
 
 // Kinds is the closed set of kinds.
-var Kinds = []Kind{DeviceRegistered, NumberChanged, EmailChanged, PasswordReset}
+var Kinds = []Kind{DeviceRegistered, NumberChanged, EmailChanged, PasswordReset, RegistrationCode}
 
 // Channel is how a notice goes.
 type Channel string
@@ -104,10 +105,10 @@ type Message struct {
 
 // The sentences of each kind.
 var (
-	texts    = map[Kind]string{DeviceRegistered: "notice:text.device_registered", NumberChanged: "notice:text.number_changed", EmailChanged: "notice:text.email_changed", PasswordReset: "notice:text.password_reset"}
-	shorts   = map[Kind]string{DeviceRegistered: "notice:short.device_registered", NumberChanged: "notice:short.number_changed", EmailChanged: "notice:short.email_changed", PasswordReset: "notice:short.password_reset"}
-	subjects = map[Kind]string{DeviceRegistered: "notice:subject.device_registered", NumberChanged: "notice:subject.number_changed", EmailChanged: "notice:subject.email_changed", PasswordReset: "notice:subject.password_reset"}
-	mails    = map[Kind]string{DeviceRegistered: "notice:mail.device_registered", NumberChanged: "notice:mail.number_changed", EmailChanged: "notice:mail.email_changed", PasswordReset: "notice:mail.password_reset"}
+	texts    = map[Kind]string{DeviceRegistered: "notice:text.device_registered", NumberChanged: "notice:text.number_changed", EmailChanged: "notice:text.email_changed", PasswordReset: "notice:text.password_reset", RegistrationCode: "notice:text.registration_code"}
+	shorts   = map[Kind]string{DeviceRegistered: "notice:short.device_registered", NumberChanged: "notice:short.number_changed", EmailChanged: "notice:short.email_changed", PasswordReset: "notice:short.password_reset", RegistrationCode: "notice:short.registration_code"}
+	subjects = map[Kind]string{DeviceRegistered: "notice:subject.device_registered", NumberChanged: "notice:subject.number_changed", EmailChanged: "notice:subject.email_changed", PasswordReset: "notice:subject.password_reset", RegistrationCode: "notice:subject.registration_code"}
+	mails    = map[Kind]string{DeviceRegistered: "notice:mail.device_registered", NumberChanged: "notice:mail.number_changed", EmailChanged: "notice:mail.email_changed", PasswordReset: "notice:mail.password_reset", RegistrationCode: "notice:mail.registration_code"}
 )
 
 // SMS is the text: one GSM-7 segment, else code.ErrNotOneSegment. It begins with the name of

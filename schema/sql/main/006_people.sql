@@ -144,12 +144,13 @@ CREATE INDEX idempotency_key_kept_until ON idempotency_key (kept_until);
 GRANT SELECT, INSERT, DELETE ON idempotency_key TO latchkey_console;
 -- registration_code registers one device of a member whose phone is lost. The code itself was
 -- shown once. One that takes two people has no digest, since there is no code, until the second
--- of them approves it.
+-- of them approves it, within a day.
 CREATE TABLE registration_code (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL,
     member_id uuid NOT NULL,
     digest bytea,                   -- SHA-256 of member and code
+    needs_approval boolean GENERATED ALWAYS AS (digest IS NULL) STORED,
     made_by text NOT NULL,          -- as events name actors
     made_at timestamptz NOT NULL DEFAULT now(),
     approved_by text,
@@ -158,7 +159,7 @@ CREATE TABLE registration_code (
     used_at timestamptz,
     used_challenge uuid,
     CONSTRAINT registration_code_digest CHECK (length(digest) = 32),
-    CONSTRAINT registration_code_validity CHECK (expires_at <= coalesce(approved_at, made_at) + interval '15 minutes'),
+    CONSTRAINT registration_code_validity CHECK (expires_at <= coalesce(approved_at, made_at) + CASE WHEN digest IS NULL THEN interval '1 day' ELSE interval '15 minutes' END),
     CONSTRAINT registration_code_approved_whole CHECK ((approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL OR digest IS NOT NULL)),
     CONSTRAINT registration_code_two_people CHECK (approved_by <> made_by),
     CONSTRAINT registration_code_used_whole CHECK ((used_at IS NULL) = (used_challenge IS NULL) AND (used_at IS NULL OR digest IS NOT NULL)),
@@ -169,7 +170,7 @@ CREATE INDEX registration_code_made_at ON registration_code (made_at);
 ALTER TABLE device
     ADD COLUMN factor text NOT NULL DEFAULT 'sms', -- what registered it
     ADD CONSTRAINT device_factor CHECK (factor IN ('sms', 'registration_code'));
-GRANT SELECT (id, account_id, member_id, made_by, made_at, approved_by, approved_at, expires_at, used_at), INSERT,
+GRANT SELECT (id, account_id, member_id, needs_approval, made_by, made_at, approved_at, expires_at, used_at), INSERT (id, account_id, member_id, digest, made_by, expires_at),
     UPDATE (digest, approved_by, approved_at, expires_at), DELETE ON registration_code TO latchkey_console;
 GRANT SELECT (id, member_id, digest, expires_at, used_at), UPDATE (used_at, used_challenge) ON registration_code TO latchkey_verifier;
 

@@ -25,7 +25,7 @@ CREATE TABLE notice (
     token_digest bytea,             -- SHA-256 of what the link in it carries
     -- login's:
     repudiated_at timestamptz,      -- the person said: this was not me
-    CONSTRAINT notice_kind CHECK (kind IN ('device_registered', 'number_changed', 'email_changed', 'password_reset')),
+    CONSTRAINT notice_kind CHECK (kind IN ('device_registered', 'number_changed', 'email_changed', 'password_reset', 'registration_code')),
     CONSTRAINT notice_channel CHECK (channel IN ('text', 'email')),
     CONSTRAINT notice_address_whole CHECK ((address_sealed IS NULL) = (address_version IS NULL)),
     CONSTRAINT notice_device_whole CHECK ((device_id IS NULL) = (software_id IS NULL) AND (device_id IS NULL) = (device_facets IS NULL)),

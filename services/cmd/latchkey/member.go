@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -18,17 +21,18 @@ import (
 
 // memberCommands are `latchkey member …`. They print JSON.
 type memberCommands struct {
-	Put           memberPut           `cmd:"" help:"Create a person, or update one. What is to be saved is read as JSON, as the console's API takes it: numbers and addresses do not belong in arguments, which others see."`
-	List          memberList          `cmd:"" help:"List the people of an account by user ID."`
-	Show          memberShow          `cmd:"" help:"Show a person."`
-	Deactivate    memberDeactivate    `cmd:"" help:"Let a person in no more: sessions and registrations end."`
-	Reactivate    memberReactivate    `cmd:"" help:"Let a deactivated person in again."`
-	Unlock        memberUnlock        `cmd:"" help:"Lift what holds a person back: a lock, wrong codes, wrong passwords."`
-	ResetPassword memberResetPassword `cmd:"" help:"Give a person another password. It is shown once."`
-	PasswordLink  memberPasswordLink  `cmd:"" help:"Make a link by which a person chooses a password, once and within a day. It is shown once."`
-	ShowNumber    memberShowNumber    `cmd:"" help:"Show a person's number and e-mail address. That somebody looked is recorded."`
-	Export        memberExport        `cmd:"" help:"Print all that is held of a person. Each time is recorded."`
-	Erase         memberErase         `cmd:"" help:"Erase a person, for good: all but an internal id and the events that name it, in which nothing sealed can be read any more."`
+	Put              memberPut                `cmd:"" help:"Create a person, or update one. What is to be saved is read as JSON, as the console's API takes it: numbers and addresses do not belong in arguments, which others see."`
+	List             memberList               `cmd:"" help:"List the people of an account by user ID."`
+	Show             memberShow               `cmd:"" help:"Show a person."`
+	Deactivate       memberDeactivate         `cmd:"" help:"Let a person in no more: sessions and registrations end."`
+	Reactivate       memberReactivate         `cmd:"" help:"Let a deactivated person in again."`
+	Unlock           memberUnlock             `cmd:"" help:"Lift what holds a person back: a lock, wrong codes, wrong passwords."`
+	ResetPassword    memberResetPassword      `cmd:"" help:"Give a person another password. It is shown once."`
+	PasswordLink     memberPasswordLink       `cmd:"" help:"Make a link by which a person chooses a password, once and within a day. It is shown once."`
+	RegistrationCode registrationCodeCommands `cmd:"" help:"Codes for lost phones."`
+	ShowNumber       memberShowNumber         `cmd:"" help:"Show a person's number and e-mail address. That somebody looked is recorded."`
+	Export           memberExport             `cmd:"" help:"Print all that is held of a person. Each time is recorded."`
+	Erase            memberErase              `cmd:"" help:"Erase a person, for good: all but an internal id and the events that name it, in which nothing sealed can be read any more."`
 }
 
 // inAccount are the flags of a command that acts in one account.
@@ -224,6 +228,86 @@ func (c *memberPasswordLink) Run(ctx context.Context) error {
 			return err
 		}
 		return printJSON(map[string]any{"address": c.Login + made.Address.Reveal(), "expires_at": made.ExpiresAt})
+	})
+}
+
+// registrationCodeCommands are `latchkey member registration-code …`.
+type registrationCodeCommands struct {
+	Make    registrationCodeMake    `cmd:"" help:"Make a code by which a person whose phone is lost registers one device within 15 minutes. It is shown once; an owner's must be approved by somebody else first, and is shown to them."`
+	Pending registrationCodePending `cmd:"" help:"List the codes of owners that wait for somebody to approve them."`
+	Approve registrationCodeApprove `cmd:"" help:"Approve a code of an owner that somebody else asked for. It is shown once."`
+}
+
+// named are the flags of a command of which it is kept which operator gave it. Names are
+// taken at their word: whoever reads the installation's keys could do worse than lie.
+type named struct {
+	Operator string `help:"Who you are: letters, digits and hyphens. Needed for an owner, where a second operator must not be the first one."`
+}
+
+func (n named) by(by access.Actor) (access.Actor, error) {
+	if n.Operator != "" && !regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`).MatchString(n.Operator) {
+		return by, errors.New("--operator: a name is up to 32 small letters, digits and hyphens")
+	}
+	by.Name = n.Operator
+	return by, nil
+}
+
+// printCode prints a registration code, or that it waits.
+func printCode(made console.RegistrationCode, err error) error {
+	if err != nil {
+		return err
+	}
+	return printJSON(struct {
+		ID        uuid.UUID `json:"id"`
+		Code      string    `json:"code,omitempty"`
+		Waits     bool      `json:"waits_for_approval"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}{made.ID, made.Code.Reveal(), made.Code.Empty(), made.ExpiresAt})
+}
+
+type registrationCodeMake struct {
+	onMember
+	named
+}
+
+// Run makes a code and prints it.
+func (c *registrationCodeMake) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		by, err := c.by(by)
+		if err != nil {
+			return err
+		}
+		return printCode(o.MakeRegistrationCode(ctx, by, c.ID))
+	})
+}
+
+type registrationCodePending struct{ inAccount }
+
+// Run prints what waits, a line each.
+func (c *registrationCodePending) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		all, err := o.PendingCodes(ctx, by)
+		for _, w := range all {
+			err = errors.Join(err, printJSON(w))
+		}
+		return err
+	})
+}
+
+type registrationCodeApprove struct {
+	inAccount
+	named
+	Code uuid.UUID `arg:"" help:"The code's id, as make and pending print it."`
+}
+
+// Run approves a code and prints it.
+func (c *registrationCodeApprove) Run(ctx context.Context) error {
+	return c.do(ctx, func(o *console.Console, by access.Actor) error {
+		by, err := c.by(by)
+		if err != nil {
+			return err
+		}
+		return printCode(o.ApproveRegistrationCode(ctx, by, c.Code))
 	})
 }
 
