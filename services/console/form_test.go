@@ -14,7 +14,7 @@ import (
 
 // personForms are the forms on the page of a person, with whom they are tried on.
 var personForms = map[string]string{
-	"deactivate": "{staff}", "unlock": "{staff}", "password": "{client}", "password-link": "{staff}", "revoke": "{staff}", "assign": "{client}", "unassign": "{assigned}",
+	"deactivate": "{staff}", "unlock": "{staff}", "password": "{client}", "registration-code": "{staff}", "password-link": "{staff}", "revoke": "{staff}", "assign": "{client}", "unassign": "{assigned}",
 	"number": "{staff}", "export": "{client}", "reactivate": "{staff}",
 }
 
@@ -75,6 +75,10 @@ func newForms(t *testing.T) (*served, pagetest.Site) {
 			f.Fields.Set("phone", "604 441 0142")
 			f.Names = append(f.Names, "confirmed", "again", "phone_remove", "email_remove")
 			return b, f
+		},
+		"POST /approvals/{code}": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
+			b, code := s.tried(owner), s.waiting()
+			return b, b.Open(t, "/approvals", "/approvals/"+code.String())
 		},
 		"POST /jobs/{job}/export": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
 			b, job := s.tried(owner), uuid.New()
