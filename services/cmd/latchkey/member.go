@@ -23,6 +23,7 @@ import (
 type memberCommands struct {
 	Put              memberPut                `cmd:"" help:"Create a person, or update one. What is to be saved is read as JSON, as the console's API takes it: numbers and addresses do not belong in arguments, which others see."`
 	List             memberList               `cmd:"" help:"List the people of an account by user ID."`
+	Import           memberImport             `cmd:"" help:"Create and update people from a CSV file, all or none of its lines. Sent again, it goes on where it stopped."`
 	Show             memberShow               `cmd:"" help:"Show a person."`
 	Deactivate       memberDeactivate         `cmd:"" help:"Let a person in no more: sessions and registrations end."`
 	Reactivate       memberReactivate         `cmd:"" help:"Let a deactivated person in again."`
@@ -110,26 +111,35 @@ func (c *memberPut) Run(ctx context.Context) error {
 
 // readObject reads a JSON object from a file, "-" for the standard input.
 func readObject(path string, into any) error {
-	in := io.Reader(os.Stdin)
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	b, err := io.ReadAll(io.LimitReader(in, web.MaxBody+1))
+	b, err := readInput(path, web.MaxBody)
 	if err != nil {
-		return fmt.Errorf("reading what to save: %w", err)
-	}
-	if len(b) > web.MaxBody {
-		return fmt.Errorf("what to save is larger than %d bytes", web.MaxBody)
+		return err
 	}
 	if err := web.DecodeObject(b, into); err != nil {
 		return fmt.Errorf("what to save is not the JSON object that is taken here: %w", err)
 	}
 	return nil
+}
+
+// readInput reads a file of at most some bytes, "-" for the standard input.
+func readInput(path string, most int) ([]byte, error) {
+	in := io.Reader(os.Stdin)
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, int64(most)+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading what to save: %w", err)
+	}
+	if len(b) > most {
+		return nil, fmt.Errorf("what to save is larger than %d bytes", most)
+	}
+	return b, nil
 }
 
 type memberList struct {
@@ -140,12 +150,20 @@ type memberList struct {
 	NoDevice    bool          `help:"Only people without a registration."`
 	Locked      bool          `help:"Only people who are locked."`
 	Deactivated bool          `help:"Only people who were deactivated."`
+	CSV         bool          `help:"Print CSV as import takes it, in place of JSON. Each time is recorded."`
 }
 
 // Run prints the people, a line each.
 func (c *memberList) Run(ctx context.Context) error {
 	return c.do(ctx, func(o *console.Console, by access.Actor) error {
 		s := console.Search{Roles: c.Role, Text: c.Search, NoNumber: c.NoNumber, NoDevice: c.NoDevice, Locked: c.Locked, Deactivated: c.Deactivated, Most: 500}
+		if c.CSV {
+			e, err := o.ExportList(ctx, by, s)
+			if err != nil {
+				return err
+			}
+			return e.Write(ctx, os.Stdout)
+		}
 		for {
 			page, more, err := o.List(ctx, by, s)
 			if err != nil {
