@@ -201,9 +201,9 @@ func (w *world) exec(sql string, args ...any) {
 	}
 }
 
-func (w *world) count(sql string) (n int) {
+func (w *world) count(sql string, args ...any) (n int) {
 	w.t.Helper()
-	if err := w.owner.QueryRow(w.t.Context(), sql).Scan(&n); err != nil {
+	if err := w.owner.QueryRow(w.t.Context(), sql, args...).Scan(&n); err != nil {
 		w.t.Fatal(err)
 	}
 	return n

@@ -188,21 +188,10 @@ func TestAnOwnerErasesAPerson(t *testing.T) {
 	w, tab := newWorld(t, func(*up.Options) {}), browsertest.Start(t).Profile()
 	w.ownerAt(tab, "olive", "+16045550170")
 	ada := w.signs("ada", "+16045550171")
-	var id string
-	if err := w.owner.QueryRow(t.Context(), "SELECT id FROM member WHERE user_id = $1", ada.userID).Scan(&id); err != nil {
-		t.Fatal(err)
-	}
-	person := w.console + "/people/" + id
-	choose := func(action string) {
-		tab.Open(person)
-		tab.Sees("Actions")
-		tab.Script(`for (const d of document.querySelectorAll("details")) d.open = true; ""`)
-		tab.Click(`form[action$="/` + action + `"] button`)
-	}
-	choose("number")
+	person := w.choose(tab, ada.userID, "number")
 	tab.Sees("How ada is reached", "+16045550171", "That you looked is recorded.")
 	tab.Look(screenshots, "console-number")
-	choose("export")
+	w.choose(tab, ada.userID, "export")
 	tab.Sees("Export of ada")
 	tab.Look(screenshots, "console-export-begun")
 	tab.Sees("The export is ready", "by you alone")
