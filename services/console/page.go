@@ -45,7 +45,7 @@ func parsePages(names ...string) map[words.Language]map[string]*template.Templat
 	return all
 }
 
-// visit is one request for a page by somebody who is signed in.
+// visit is one request for a page, with who is signed in.
 type visit struct {
 	c     *Console
 	w     http.ResponseWriter
@@ -57,17 +57,18 @@ type visit struct {
 
 // pages routes what people look at.
 func (c *Console) pages(mux *http.ServeMux) {
-	serve := func(pattern string, serve func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(pattern, web.Handler{Logger: c.o.Logger, Refuse: c.problemPage, Serve: func(w http.ResponseWriter, r *http.Request) error {
+	serve := func(pattern string, serve func(*visit) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			c.site.Headers(w)
-			return serve(w, r)
-		}})
+			v := &visit{c: c, w: w, r: r, token: page.Cookie(r, sessionCookie)}
+			web.Handler{Logger: c.o.Logger, Refuse: v.problemPage, Serve: func(http.ResponseWriter, *http.Request) error { return serve(v) }}.ServeHTTP(w, r)
+		})
 	}
 	for _, p := range c.signedIn() {
-		serve(p.pattern, func(w http.ResponseWriter, r *http.Request) error {
-			v, err := c.visit(w, r, uploads[p.pattern])
-			if errors.Is(err, errNoSession) && r.Method == http.MethodGet {
-				return c.begin(w)
+		serve(p.pattern, func(v *visit) error {
+			err := v.read(uploads[p.pattern])
+			if errors.Is(err, errNoSession) && v.r.Method == http.MethodGet {
+				return c.begin(v.w)
 			}
 			if err != nil {
 				return err
@@ -75,10 +76,10 @@ func (c *Console) pages(mux *http.ServeMux) {
 			return p.serve(v)
 		})
 	}
-	serve("GET /enter", c.enter)
+	serve("GET /enter", func(v *visit) error { return c.enter(v.w, v.r) })
 	c.site.Common(mux)
 	mux.Handle("GET /console.css", c.site.Asset(pageFiles, "pages/console.css"))
-	serve("/", func(http.ResponseWriter, *http.Request) error { return web.NotFound })
+	serve("/", func(*visit) error { return web.NotFound })
 }
 
 // pageRoute is a page, or a form of one, for who is signed in.
@@ -97,25 +98,24 @@ func (c *Console) signedIn() []pageRoute {
 	}, c.peoplePages(), c.importPages(), c.registrationPages(), c.privacyPages())
 }
 
-func (c *Console) visit(w http.ResponseWriter, r *http.Request, upload int64) (*visit, error) {
-	v := &visit{c: c, w: w, r: r, token: page.Cookie(r, sessionCookie)}
+// read reads who visits, and the form of a POST.
+func (v *visit) read(upload int64) (err error) {
 	if v.token == "" {
-		return nil, errNoSession
+		return errNoSession
 	}
-	var err error
-	if v.who, err = c.byCookie(r.Context(), v.token); err != nil {
-		return nil, err
+	if v.who, err = v.c.byCookie(v.r.Context(), v.token); err != nil {
+		return err
 	}
 	if upload > 0 {
-		if err := unhurried(w); err != nil {
-			return nil, err
+		if err := unhurried(v.w); err != nil {
+			return err
 		}
 	}
-	v.form, err = c.site.ReadUpload(w, r, v.token, upload)
+	v.form, err = v.c.site.ReadUpload(v.w, v.r, v.token, upload)
 	if errors.Is(err, web.TooLarge) && upload > 0 {
 		err = errFileTooLarge
 	}
-	return v, err
+	return err
 }
 
 func (v *visit) to(path string) error { return page.To(v.w, path) }
@@ -153,22 +153,6 @@ func (v *visit) view(title, at string) (view, error) {
 // render writes a page in the language of its view.
 func render(w http.ResponseWriter, status int, name string, data interface{ spoken() words.Language }) error {
 	return page.Render(w, status, pageTemplates[data.spoken()][name], data)
-}
-
-// problemPage answers with a plain sentence, to programs with the problem document.
-func (c *Console) problemPage(w http.ResponseWriter, r *http.Request, p *web.Problem) {
-	if !page.WantsPage(r) {
-		p.Write(w)
-		return
-	}
-	data := struct {
-		view
-		Detail, Login string
-	}{view{Lang: words.Match(nil, r.Header.Get("Accept-Language"), ""), Title: p.Title}, p.Detail, c.o.Served.Login}
-	if err := render(w, p.Status, "problem", data); err != nil {
-		c.o.Logger.Error("page was not rendered", "error", err)
-		p.Write(w)
-	}
 }
 
 // homePage is where somebody comes in: at the people they look after, else at themselves.

@@ -2,7 +2,6 @@ package console
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,14 +21,18 @@ type optionsView struct {
 	Sentences []string // what a change that waits for its yes will do
 }
 
-var optionsTold = map[string]string{"saved": "The options are saved.", "same": "Nothing was changed."}
+var optionsTold = map[string]string{"saved": "options:saved", "same": "options:same"}
 
 func (c *Console) optionsPage(v *visit) error {
 	o, err := c.ReadOptions(v.r.Context(), v.who.Actor)
 	if err != nil {
 		return err
 	}
-	return v.options(http.StatusOK, "options", optionsView{view: view{Notice: optionsTold[v.r.URL.Query().Get("told")]}, O: o})
+	data := optionsView{O: o}
+	if key, ok := optionsTold[v.r.URL.Query().Get("told")]; ok {
+		data.Notice = v.lang().Say(key)
+	}
+	return v.options(http.StatusOK, "options", data)
 }
 
 func (v *visit) options(status int, page string, data optionsView) error {
@@ -65,16 +68,18 @@ func (c *Console) optionsForm(v *visit) error {
 		if to.Report, err = c.report(ctx, to); err != nil {
 			return err
 		}
-		if says := warnings(from, to); len(says) > 0 && v.field("confirmed") == "" {
+		if says := warnings(v.lang(), from, to); len(says) > 0 && v.field("confirmed") == "" {
 			return v.options(http.StatusOK, "options-confirm", optionsView{O: to, Sentences: says})
 		}
 		err = c.ChangeOptions(ctx, v.who.Actor, version, in)
 	}
 	if p := new(web.Problem); errors.As(err, &p) && p != errForbidden {
-		data := optionsView{view: view{Alert: p.Detail}, O: to}
+		data := optionsView{O: to}
+		if data.Alert = v.optionsRefusal(p); data.Alert == "" {
+			return err
+		}
 		data.O.Report = from.Report
 		if p == errNotProved {
-			data.Alert = "Before everybody is asked for codes, show that a text reaches you: prove your own phone number, come back within an hour, and switch it on."
 			data.Prove = c.o.Served.Login + "/prove-number"
 		}
 		return v.options(p.Status, "options", data)
@@ -112,46 +117,59 @@ func (v *visit) optionsAsked(kind device.AccountKind) (version int, in OptionsUp
 	return *number("version"), in
 }
 
+// optionsRefusal is what the page says of a problem; "" where it has no sentence for it.
+func (v *visit) optionsRefusal(p *web.Problem) string {
+	if key, ok := optionsRefused[p.Type]; ok {
+		return v.lang().Say(key)
+	}
+	var all []string
+	for _, f := range p.Faults {
+		if key, ok := optionsFaults[f.Code]; ok {
+			all = append(all, v.lang().Say(key))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
 // warnings say whom a change reaches; none where nobody will notice it.
-func warnings(from, to AccountOptions) (all []string) {
+func warnings(lang words.Language, from, to AccountOptions) (all []string) {
 	r := to.Report
 	lost := r.Protected(from.Kind, from.TwoFactor, from.Demographics) - r.Protected(to.Kind, to.TwoFactor, to.Demographics)
+	say := func(key string, values ...any) { all = append(all, lang.Say(key, values...)) }
+	clients := func() {
+		switch {
+		case r.ClientsWithoutNumber > 0:
+			say("options:warn.clients_without", "Count", r.ClientsWithoutNumber, "All", r.Clients)
+		case r.Clients > 0:
+			say("options:warn.clients_all", "Count", r.Clients)
+		}
+	}
 	switch {
 	case to.TwoFactor && !from.TwoFactor:
-		all = append(all, without(r.StaffWithoutNumber, r.Staff, "staff"))
+		if r.StaffWithoutNumber > 0 {
+			say("options:warn.staff_without", "Count", r.StaffWithoutNumber, "All", r.Staff)
+		} else {
+			say("options:warn.staff_all", "Count", r.Staff)
+		}
 		if to.Demographics {
-			all = append(all, without(r.ClientsWithoutNumber, r.Clients, "clients"))
+			clients()
 		} else if r.Clients > 0 {
-			all = append(all, "Clients will not be asked for a code, since Demographics is off.")
+			say("options:warn.clients_off")
 		}
 	case lost > 0 || from.TwoFactor && !to.TwoFactor:
-		all = append(all, fmt.Sprintf("%d %s the second lock, and will sign in by password alone.", lost, plural(lost, "person loses", "people lose")),
-			"Registrations are kept. When you switch it on again, who is registered is not asked for a code.")
+		say("options:warn.lose", "Count", lost)
+		say("options:warn.kept")
 	case to.TwoFactor && to.Demographics && !from.Demographics:
-		all = append(all, without(r.ClientsWithoutNumber, r.Clients, "clients"))
+		clients()
 	}
 	if to.UpgradePolicy == device.Strict && from.UpgradePolicy != device.Strict {
-		all = append(all, fmt.Sprintf("Every new major version of a browser or an operating system asks for a code: for the %d registrations of today about %d texts a year.", r.Devices, r.StrictTexts))
+		say("options:warn.strict", "Count", r.Devices, "Texts", r.StrictTexts)
 	}
 	if len(to.Countries) > 0 && strings.Join(to.Countries, ",") != strings.Join(from.Countries, ",") && r.Elsewhere > 0 {
-		all = append(all, fmt.Sprintf("%d %s a number in another country, gets no codes, and cannot sign in on a device that is not registered.", r.Elsewhere, plural(r.Elsewhere, "person has", "people have")))
+		say("options:warn.elsewhere", "Count", r.Elsewhere)
 	}
 	if to.BearerRefused && !from.BearerRefused {
-		all = append(all, "Browsers that cannot keep a key, as those with scripts switched off, will not be let in any more.")
+		say("options:warn.bearer")
 	}
 	return all
-}
-
-func without(none, all int, who string) string {
-	if none == 0 {
-		return fmt.Sprintf("All %d %s have a phone number and will be asked for a code.", all, who)
-	}
-	return fmt.Sprintf("%d of %d %s %s no phone number and will not be asked for a code.", none, all, who, plural(none, "has", "have"))
-}
-
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return one
-	}
-	return more
 }

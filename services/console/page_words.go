@@ -24,6 +24,12 @@ var (
 		errSamePerson.Type: "people:refused.same_person",
 		errNotConfirm.Type: "privacy:refused.not_confirmed", errManyJobs.Type: "privacy:refused.too_many",
 	}
+	optionsRefused = map[string]string{errNotProved.Type: "options:refused.not_proved", errOwnerNumber.Type: "options:refused.own_number", errChanged.Type: "options:refused.changed"}
+	optionsFaults  = map[string]string{
+		"always_on": "options:fault.always_on", "bad_policy": "options:fault.bad_policy", "bad_jump": "options:fault.bad_jump", "bad_language": "people:fault.bad_language",
+		"bad_cooldown": "options:fault.bad_cooldown", "bad_contact": "options:fault.bad_contact", "bad_country": "options:fault.bad_country", "too_many": "options:fault.too_many",
+		"own_country": "options:fault.own_country",
+	}
 	doubtWords = map[phone.Doubt]string{phone.MaybeFixed: "people:confirm.maybe_fixed", phone.NotMobile: "people:confirm.doubtful"}
 	doneWords  = map[string]string{
 		"saved": "people:done.saved", "deactivate": "people:done.deactivate", "reactivate": "people:done.reactivate", "unlock": "people:done.unlock", "revoked": "people:done.revoked",

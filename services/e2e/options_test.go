@@ -40,7 +40,7 @@ func TestAnOwnerSwitchesTheFeature(t *testing.T) {
 		tab.Open(w.console + "/")
 		tab.Sees("Staff", "otto")
 		tab.Open(w.console + "/options")
-		tab.Sees("Enable Two Factor Authentication", "Demographics", "1 of 4 staff have no number.")
+		tab.Sees("Enable Two Factor Authentication", "Demographics", "1 of 4 staff has no number.")
 	}
 	change := func() {
 		tab.Click("#two_factor")
