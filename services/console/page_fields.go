@@ -11,6 +11,7 @@ import (
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/phone"
+	"latchkey.dev/services/words"
 )
 
 // fieldsView is a form about a person, with what was typed and what is wrong with it.
@@ -124,7 +125,7 @@ func (c *Console) newForm(at string) func(*visit) error {
 		if made.Password.Empty() && !made.Repeated {
 			return v.to("/people/" + made.ID.String() + "?done=saved")
 		}
-		return v.handOut(made, at)
+		return v.handOut(made, f.Language, at)
 	}
 }
 
@@ -156,15 +157,28 @@ type handoutView struct {
 	ID               string
 	Handed, Password string
 	Login            string
+	Sheet            handedOut
 }
 
-// handOut shows what is shown once, fit to be printed.
-func (v *visit) handOut(made Created, at string) error {
+// handedOut is what is printed and given away: in the language of the person whom it is for, else of
+// the account, whatever the maker of it reads.
+type handedOut struct {
+	Lang                                            words.Language
+	Title, Address, UserID, Password, CodeAndChange string
+}
+
+func sheetIn(l words.Language) handedOut {
+	return handedOut{l, l.Say("people:handout.title"), l.Say("people:handout.address"), l.Say("people:field.user_id"), l.Say("people:handout.password"),
+		l.Say("people:handout.code") + " " + l.Say("people:handout.change")}
+}
+
+// handOut shows what is shown once, fit to be printed. language is what the person chose, "" for none.
+func (v *visit) handOut(made Created, language, at string) error {
 	base, err := v.view(v.lang().Say("people:handout.title"), at)
 	if err != nil {
 		return err
 	}
-	data := handoutView{base, made.ID.String(), made.UserID, made.Password.Reveal(), v.c.o.Served.Login}
+	data := handoutView{base, made.ID.String(), made.UserID, made.Password.Reveal(), v.c.o.Served.Login, sheetIn(words.Match(&language, "", v.who.AccountLanguage))}
 	if made.Repeated {
 		data.Notice = v.lang().Say("people:new.repeated")
 	}

@@ -152,7 +152,7 @@ func (c *Console) resetForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.handOut(Created{ID: id, UserID: text(m.UserID), Password: made}, at(m))
+	return v.handOut(Created{ID: id, UserID: text(m.UserID), Password: made}, text(m.Language), at(m))
 }
 
 func (c *Console) linkForm(v *visit) error {

@@ -215,3 +215,18 @@ func TestPagesSpeakTheLanguageOfWhoVisits(t *testing.T) {
 		t.Errorf("a wrong address is answered %s", text)
 	}
 }
+
+// The sheet that is handed out is for who gets it; what is said around it is for its maker.
+func TestAHandOutSpeaksTheLanguageOfItsPerson(t *testing.T) {
+	t.Parallel()
+	s := serve(t, console.Account{})
+	id, _ := s.signedIn(console.NewMember{Role: device.Owner, UserID: "ada", Language: "fr"})
+	s.exec("UPDATE account SET language = 'es'")
+	b := s.at(id)
+	for language, sheet := range map[string]string{"de": "So melden Sie sich an", "": "Cómo iniciar sesión"} {
+		_, _, text := b.request("POST", "/clients/new", url.Values{"form": {b.fresh()}, "language": {language}})
+		if !strings.Contains(text, sheet) || !strings.Contains(text, "Ceci n’est affiché qu’une fois") {
+			t.Errorf("the hand-out for somebody who chose %q is %s", language, text)
+		}
+	}
+}

@@ -182,3 +182,29 @@ func walk(n parse.Node, visit func(*parse.CommandNode)) {
 		branch(&n.BranchNode)
 	}
 }
+
+// A page of login or the console has no words of its own: they would stay English.
+func TestPagesHoldNoWords(t *testing.T) {
+	t.Parallel()
+	tag, shown, letters := regexp.MustCompile(`<[^>]*>`), regexp.MustCompile(`(?:title|alt|placeholder|aria-label|aria-description|value)="([^"]*)"`), regexp.MustCompile(`[\p{L}]{2,}`)
+	values := []string{"on", "yes", "evergreen", "strict", "off", "all", "html", "json", "again"} // which programs read
+	pages := 0
+	sources(t, func(path, text string) {
+		if !strings.HasSuffix(path, ".html") || !strings.Contains(path, "login/pages") && !strings.Contains(path, "console/pages") {
+			return
+		}
+		pages++
+		text = regexp.MustCompile(`{{[^}]*}}`).ReplaceAllString(text, "")
+		for _, m := range shown.FindAllStringSubmatch(text, -1) {
+			if letters.MatchString(m[1]) && !slices.Contains(values, m[1]) {
+				t.Errorf("%s has the words %q", path, m[1])
+			}
+		}
+		if own := letters.FindAllString(tag.ReplaceAllString(text, " "), -1); len(own) > 0 {
+			t.Errorf("%s has the words %v", path, own)
+		}
+	})
+	if pages < 20 {
+		t.Fatalf("only %d pages are here", pages)
+	}
+}
