@@ -48,6 +48,15 @@ func newForms(t *testing.T) (*served, pagetest.Site) {
 			return b, f
 		}
 	}
+	export := func(at string) func(*testing.T) (pagetest.Browser, pagetest.Form) {
+		return func(t *testing.T) (pagetest.Browser, pagetest.Form) {
+			s.fill("{staff}{client}", staff)
+			b := s.tried(owner)
+			f := b.Open(t, "/"+at+"?no_device=1", "/"+at+"/export")
+			f.Names = append(f.Names, "search", "role")
+			return b, f
+		}
+	}
 	forms := map[string]func(*testing.T) (pagetest.Browser, pagetest.Form){
 		"POST /sign-out": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
 			b := s.tried(owner)
@@ -67,6 +76,8 @@ func newForms(t *testing.T) (*served, pagetest.Site) {
 			f.Names = append(f.Names, "content", "confirmed")
 			return b, f
 		},
+		"POST /staff/export":      export("staff"),
+		"POST /clients/export":    export("clients"),
 		"POST /staff/new":         add("staff"),
 		"POST /clients/new":       add("clients"),
 		"POST /people/{id}/erase": person("{staff}", "/erase", "/erase"),
