@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -182,22 +184,29 @@ func overtaken(err error) bool {
 	return userIDTaken(err) || errors.As(err, &p) && p.Type == errChanged.Type || lockTimedOut(err)
 }
 
-// sealAll closes what is kept of the people of a group.
+// sealAll closes what is kept of the people of a group, on all cores: it takes longer than
+// all else that an import does.
 func (c *Console) sealAll(g *group) error {
 	for _, n := range g.made {
-		if err := c.seal(n); err != nil {
-			return err
-		}
 		if n.Role == device.Client {
 			n.UserID = makeUserID()
 		}
 	}
-	for i := range g.updates {
-		if err := c.sealUpdate(&g.updates[i]); err != nil {
-			return err
-		}
+	workers := runtime.GOMAXPROCS(0)
+	errs := make([]error, workers)
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := w; i < len(g.made) && errs[w] == nil; i += workers {
+				errs[w] = c.seal(g.made[i])
+			}
+			for i := w; i < len(g.updates) && errs[w] == nil; i += workers {
+				errs[w] = c.sealUpdate(&g.updates[i])
+			}
+		})
 	}
-	return nil
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // writeGroup writes a group and returns what it did.

@@ -111,7 +111,7 @@ func TestPagesInABrowser(t *testing.T) {
 	for name, test := range map[string]func(*world, *browsertest.Tab){
 		"a whole life": life, "two people share a browser": shared, "without script": scriptless, "a request that runs out": runsOut,
 		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless, "a phone that reads the text": phone,
-		"the console": atConsole, "a client's hand-out": handsOut, "a lost phone": lost,
+		"the console": atConsole, "a client's hand-out": handsOut, "a lost phone": lost, "a file of people": importsPeople,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 
 	"latchkey.dev/services/internal/browsertest"
@@ -18,6 +19,45 @@ func (w *world) ownerAt(tab *browsertest.Tab, userID, number string) {
 	tab.Sees("Check your phone")
 	tab.Fill("#code", w.first.code(w.t, who.number, 1)+"\r")
 	tab.Sees("Staff", who.userID)
+}
+
+// choosesFile puts a file into the field of the page for it.
+func choosesFile(tab *browsertest.Tab, text string) {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	tab.Script(`(() => {
+		const data = new DataTransfer();
+		data.items.add(new File([` + string(quoted) + `], "people.csv", {type: "text/csv"}));
+		document.getElementById("file").files = data.files;
+		return "";
+	})()`)
+	tab.Click("main form button")
+}
+
+// An owner imports a file of people: it is checked first, and said what is wrong with it.
+func importsPeople(w *world, tab *browsertest.Tab) {
+	w.ownerAt(tab, "ines", "+16045550189")
+	tab.Click(`a[href="/import"]`)
+	tab.Sees("Import people", "CSV in UTF-8")
+	tab.Look(screenshots, "console-import")
+	choosesFile(tab, "role,user_id,phone,color\nprovider,ida,,red\n")
+	tab.Sees("1 line cannot be imported", "There is no such column.", "color")
+	tab.Click(`main a[href="/import"]`)
+	choosesFile(tab, "role,user_id,phone\nprovider,ida,12\nking,ivan,\nprovider,IDA,\n")
+	tab.Sees("3 lines cannot be imported", "This is not a valid phone number.", "Line 2 is about the same person")
+	tab.Look(screenshots, "console-import-faults")
+	tab.Click(`main a[href="/import"]`)
+	choosesFile(tab, "role,user_id,phone\nprovider,ida,604 555 0190\nprovider,ivan,\n")
+	tab.Sees("Nothing is saved yet", "Added")
+	tab.Look(screenshots, "console-import-check")
+	tab.Click("main form button")
+	tab.Sees("The file is imported.", "have no password")
+	tab.Look(screenshots, "console-imported")
+	tab.Open(w.console + "/staff?search=i")
+	tab.Sees("ida", "CA … 90", "ivan", "No password", "Export this list")
+	tab.Look(screenshots, "console-staff-imported")
 }
 
 // An owner makes a client and gets the hand-out; the client signs in with it, is sent a code
