@@ -27,6 +27,7 @@ func choosesFile(tab *browsertest.Tab, text string) {
 	if err != nil {
 		panic(err)
 	}
+	tab.Sees("Nothing is saved before you have seen")
 	tab.Script(`(() => {
 		const data = new DataTransfer();
 		data.items.add(new File([` + string(quoted) + `], "people.csv", {type: "text/csv"}));
@@ -49,7 +50,7 @@ func importsPeople(w *world, tab *browsertest.Tab) {
 	tab.Sees("3 lines cannot be imported", "This is not a valid phone number.", "Line 2 is about the same person")
 	tab.Look(screenshots, "console-import-faults")
 	tab.Click(`main a[href="/import"]`)
-	choosesFile(tab, "role,user_id,phone\nprovider,ida,604 555 0190\nprovider,ivan,\n")
+	choosesFile(tab, "role,user_id,phone\nprovider,ida,604 555 0190\nprovider,ivan,604 555 0191\n")
 	tab.Sees("Nothing is saved yet", "Added")
 	tab.Look(screenshots, "console-import-check")
 	tab.Click("main form button")
