@@ -27,7 +27,7 @@ SELECT id, account_id, role, user_id, public_key, phone_version, phone_country, 
 FROM member WHERE id = @id;
 
 -- name: AccountRead :one
-SELECT id, kind, country, contact FROM account WHERE id = @id;
+SELECT id, kind, country, countries, contact FROM account WHERE id = @id;
 
 -- name: MemberInsert :one
 -- Makes a member, or finds that it exists.
@@ -53,12 +53,12 @@ UPDATE member SET language = @language::text, updated_at = now(), version = vers
 SELECT pg_advisory_xact_lock(hashtextextended('latchkey member ' || (@id::uuid)::text, 0));
 
 -- name: MemberPhoneWrite :execrows
--- Changes the number of somebody else, unless another change came first. A first number is not
--- a change; one after a removal is.
+-- Changes a number, unless another change came first. One by the person, or a first one, is
+-- no change by somebody else; one after a removal is.
 UPDATE member SET phone_sealed = sqlc.narg('phone_sealed')::bytea, phone_details = sqlc.narg('phone_details')::bytea,
     phone_country = sqlc.narg('phone_country')::text, phone_last_two = sqlc.narg('phone_last_two')::text,
     phone_index = sqlc.narg('phone_index')::bytea, phone_version = (@old_version::integer) + 1,
-    phone_changed_at = CASE WHEN phone_index IS NOT NULL OR phone_changed_at IS NOT NULL THEN now() END, updated_at = now(), version = version + 1
+    phone_changed_at = CASE WHEN @by_other::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END, updated_at = now(), version = version + 1
 WHERE id = @id AND account_id = @account_id AND phone_version = @old_version::integer;
 
 -- name: MemberEmailWrite :execrows

@@ -27,14 +27,15 @@ func (q *Queries) APIKeyRead(ctx context.Context, keyDigest []byte) (APIKeyReadR
 }
 
 const accountRead = `-- name: AccountRead :one
-SELECT id, kind, country, contact FROM account WHERE id = $1
+SELECT id, kind, country, countries, contact FROM account WHERE id = $1
 `
 
 type AccountReadRow struct {
-	ID      [16]byte
-	Kind    string
-	Country string
-	Contact string
+	ID        [16]byte
+	Kind      string
+	Country   string
+	Countries []string
+	Contact   string
 }
 
 func (q *Queries) AccountRead(ctx context.Context, id [16]byte) (AccountReadRow, error) {
@@ -44,6 +45,7 @@ func (q *Queries) AccountRead(ctx context.Context, id [16]byte) (AccountReadRow,
 		&i.ID,
 		&i.Kind,
 		&i.Country,
+		&i.Countries,
 		&i.Contact,
 	)
 	return i, err
@@ -295,8 +297,8 @@ const memberPhoneWrite = `-- name: MemberPhoneWrite :execrows
 UPDATE member SET phone_sealed = $1::bytea, phone_details = $2::bytea,
     phone_country = $3::text, phone_last_two = $4::text,
     phone_index = $5::bytea, phone_version = ($6::integer) + 1,
-    phone_changed_at = CASE WHEN phone_index IS NOT NULL OR phone_changed_at IS NOT NULL THEN now() END, updated_at = now(), version = version + 1
-WHERE id = $7 AND account_id = $8 AND phone_version = $6::integer
+    phone_changed_at = CASE WHEN $7::boolean AND (phone_index IS NOT NULL OR phone_changed_at IS NOT NULL) THEN now() END, updated_at = now(), version = version + 1
+WHERE id = $8 AND account_id = $9 AND phone_version = $6::integer
 `
 
 type MemberPhoneWriteParams struct {
@@ -306,12 +308,13 @@ type MemberPhoneWriteParams struct {
 	PhoneLastTwo *string
 	PhoneIndex   []byte
 	OldVersion   int32
+	ByOther      bool
 	ID           [16]byte
 	AccountID    [16]byte
 }
 
-// Changes the number of somebody else, unless another change came first. A first number is not
-// a change; one after a removal is.
+// Changes a number, unless another change came first. One by the person, or a first one, is
+// no change by somebody else; one after a removal is.
 func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWriteParams) (int64, error) {
 	result, err := q.db.Exec(ctx, memberPhoneWrite,
 		arg.PhoneSealed,
@@ -320,6 +323,7 @@ func (q *Queries) MemberPhoneWrite(ctx context.Context, arg MemberPhoneWritePara
 		arg.PhoneLastTwo,
 		arg.PhoneIndex,
 		arg.OldVersion,
+		arg.ByOther,
 		arg.ID,
 		arg.AccountID,
 	)

@@ -17,16 +17,16 @@ import (
 
 // changeNumber gives a member another number, or none. It ends all registrations, and the
 // old number, the new one and the e-mail address are told.
-func (l *Login) changeNumber(ctx context.Context, before queries.MemberReadRow, own seal.PublicKey, n phone.Number, has notice.Addresses, by string) error {
+func (l *Login) changeNumber(ctx context.Context, before queries.MemberReadRow, key seal.PublicKey, n phone.Number, has notice.Addresses, by string) error {
 	id, version := uuid.UUID(before.ID), int(before.PhoneVersion)+1
-	s, err := l.o.People.Number(n, id, version, own)
+	s, err := l.o.People.Number(n, id, version, key)
 	if err != nil {
 		return err
 	}
 	told := event.NumberChanged{Member: id, Version: version, HasNumber: !n.IsZero(), Country: n.Country(), By: by}
 	return l.changeAddress(ctx, before, told, notice.NumberChanged, has, func(db *queries.Queries) ([]event.Data, error) {
 		rows, err := db.MemberPhoneWrite(ctx, queries.MemberPhoneWriteParams{PhoneSealed: s.Sealed, PhoneDetails: s.Details, PhoneCountry: s.Country,
-			PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ID: id, AccountID: before.AccountID})
+			PhoneLastTwo: s.LastTwo, PhoneIndex: s.Index, OldVersion: before.PhoneVersion, ByOther: by != own(id), ID: id, AccountID: before.AccountID})
 		if err == nil && rows == 0 {
 			err = web.Unavailable // changed by another request just now
 		}
@@ -38,11 +38,14 @@ func (l *Login) changeNumber(ctx context.Context, before queries.MemberReadRow, 
 	})
 }
 
+// own is how events name a person who acts in the own right.
+func own(id uuid.UUID) string { return "member:" + id.String() }
+
 // changeEmail gives a member another e-mail address, or none. The old address, the new one
 // and the number are told.
-func (l *Login) changeEmail(ctx context.Context, before queries.MemberReadRow, own seal.PublicKey, a email.Address, has notice.Addresses, by string) error {
+func (l *Login) changeEmail(ctx context.Context, before queries.MemberReadRow, key seal.PublicKey, a email.Address, has notice.Addresses, by string) error {
 	id := uuid.UUID(before.ID)
-	s, err := l.o.People.Email(a, id, int(before.EmailVersion)+1, own)
+	s, err := l.o.People.Email(a, id, int(before.EmailVersion)+1, key)
 	if err != nil {
 		return err
 	}

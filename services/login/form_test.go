@@ -41,6 +41,12 @@ func newForms(t *testing.T) (*forms, pagetest.Site) {
 			"POST /language": f.signedIn("/", "/language"),
 			"POST /sign-out": f.signedIn("/", "/sign-out"),
 			"POST /password": f.signedIn("/password", "/password"),
+			"POST /number": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
+				f.exec("UPDATE account SET kind = 'standalone_mobile'")
+				b, form := f.signedIn("/number", "/number")(t)
+				form.Names = append(form.Names, "confirmed", "password")
+				return b, form
+			},
 			"POST /prove-number": func(t *testing.T) (pagetest.Browser, pagetest.Form) {
 				f.exec("UPDATE challenge SET closed_at = now(), end_reason = 'expired' WHERE purpose = 'prove_number' AND closed_at IS NULL")
 				return f.signedIn("/prove-number", "/prove-number")(t)

@@ -21,7 +21,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "choose", "signed-out", "not-me", "problem")
+var pageTemplates = parsePages("sign-in", "check", "prove", "home", "password", "number", "choose", "signed-out", "not-me", "problem")
 
 // parsePages parses each page once a language.
 func parsePages(names ...string) map[words.Language]map[string]*template.Template {
@@ -78,6 +78,8 @@ func (l *Login) pageRoutes() []pageRoute {
 		{"POST /prove-number", l.signedIn(l.proveForm)},
 		{"GET /password", l.signedIn(l.passwordPage)},
 		{"POST /password", l.signedIn(l.passwordForm)},
+		{"GET /number", l.signedIn(l.numberPage)},
+		{"POST /number", l.signedIn(l.numberForm)},
 		{"GET " + password.LinkPath + "{token}", l.choosePage},
 		{"POST " + password.LinkPath + "{token}", l.chooseForm},
 		{"POST /devices/{id}/name", l.signedIn(l.nameForm)},

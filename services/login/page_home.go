@@ -24,6 +24,7 @@ type homeView struct {
 	Registered bool   // this browser
 	Bearer     bool   // and by its cookie alone
 	Devices    []deviceView
+	OwnNumber  bool // is the person's own to change
 }
 
 type deviceView struct {
@@ -60,6 +61,11 @@ func (l *Login) homePage(v *visit) error {
 	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil}
 	if device.Role(v.session.Role) != device.Client {
 		data.Console = l.o.Console
+	}
+	if _, _, err := v.mayChangeNumber(); err == nil {
+		data.OwnNumber = true
+	} else if !errors.Is(err, web.NotFound) {
+		return err
 	}
 	for _, d := range devices {
 		data.Bearer = data.Bearer || d.Current && d.Kind == "bearer"

@@ -26,6 +26,7 @@ var told = map[string]string{
 	"named":      "login:told.named",
 	"gone":       "login:told.gone",
 	"password":   "login:told.password",
+	"number":     "login:told.number",
 	"wrong":      "login:told.wrong",
 	"not-a-code": "login:told.not_a_code",
 	"checking":   "login:told.checking",

@@ -185,27 +185,36 @@ func (l *Login) changePassword(ctx context.Context, s queries.SessionReadRow, ol
 	if s.MustChange && fresh.Equal(old) {
 		return web.NewProblem(http.StatusBadRequest, "weak-password", "Choose another password", "The new password is the one you were given.").In("given")
 	}
-	tries := limit{"password_member", l.o.People.Index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
-	row, err := l.q.PasswordRead(ctx, s.MemberID)
+	before, err := l.ownPassword(ctx, s, old)
 	if err != nil {
-		return fmt.Errorf("reading a credential: %w", err)
-	}
-	ok, _, err := l.compare(ctx, old, row.Digest, tries)
-	if err != nil {
-		return fmt.Errorf("checking a password: %w", err)
-	}
-	if !ok {
-		return web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
+		return err
 	}
 	digest, err := l.passwords.Hash(ctx, fresh)
 	if err != nil {
 		return err
 	}
 	return l.change(ctx, s.AccountID, event.PasswordChanged{Member: s.MemberID}, func(db *queries.Queries) (int64, error) {
-		n, err := db.PasswordWrite(ctx, queries.PasswordWriteParams{Digest: digest, OldDigest: row.Digest, MemberID: s.MemberID, SessionID: s.ID})
+		n, err := db.PasswordWrite(ctx, queries.PasswordWriteParams{Digest: digest, OldDigest: before, MemberID: s.MemberID, SessionID: s.ID})
 		if err == nil && n == 0 {
 			err = web.Unavailable // changed by another request just now
 		}
 		return n, err
 	})
+}
+
+// ownPassword asks who is signed in for the password again, and returns its digest.
+func (l *Login) ownPassword(ctx context.Context, s queries.SessionReadRow, typed secret.String) (digest string, err error) {
+	tries := limit{"password_member", l.o.People.Index("limit", "change "+uuid.UUID(s.MemberID).String()), memberFailures}
+	row, err := l.q.PasswordRead(ctx, s.MemberID)
+	if err != nil {
+		return "", fmt.Errorf("reading a credential: %w", err)
+	}
+	ok, _, err := l.compare(ctx, typed, row.Digest, tries)
+	if err != nil {
+		return "", fmt.Errorf("checking a password: %w", err)
+	}
+	if !ok {
+		return "", web.NewProblem(http.StatusForbidden, "wrong-password", "Wrong password", "The old password is wrong.")
+	}
+	return row.Digest, nil
 }
