@@ -79,7 +79,12 @@ func (c *Console) pages(mux *http.ServeMux) {
 	serve("GET /enter", func(v *visit) error { return c.enter(v.w, v.r) })
 	c.site.Common(mux)
 	mux.Handle("GET /console.css", c.site.Asset(pageFiles, "pages/console.css"))
-	serve("/", func(*visit) error { return web.NotFound })
+	serve("/", func(v *visit) error {
+		if who, err := c.byCookie(v.r.Context(), v.token); err == nil {
+			v.who = who // for the language
+		}
+		return web.NotFound
+	})
 }
 
 // pageRoute is a page, or a form of one, for who is signed in.

@@ -107,11 +107,14 @@ const kept = `(async () => {
 
 func TestPagesInABrowser(t *testing.T) {
 	t.Parallel()
-	whole, chromium := newWorld(t, func(*up.Options) {}), browsertest.Start(t)
+	post, server := newPost(t)
+	whole, chromium := newWorld(t, func(o *up.Options) { o.Dispatcher.Mail = server }), browsertest.Start(t)
+	whole.mail = post
 	for name, test := range map[string]func(*world, *browsertest.Tab){
 		"a whole life": life, "two people share a browser": shared, "without script": scriptless, "a request that runs out": runsOut,
 		"browser data is cleared": cleared, "a page that was thrown away": discarded, "a generated password": generated, "no place for keys": keyless, "a phone that reads the text": phone,
 		"the console": atConsole, "a client's hand-out": handsOut, "a lost phone": lost, "a file of people": importsPeople,
+		"a Standalone Mobile account": standalone, "a person who is looked after": lookedAfter, "an upgrade": upgraded, "the app beside the page": beside, "German": german,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -34,6 +34,7 @@ import (
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/storetest"
 	"latchkey.dev/services/login"
+	"latchkey.dev/services/mail/mailbox"
 	"latchkey.dev/services/sms"
 	"latchkey.dev/services/up"
 )
@@ -124,6 +125,7 @@ type world struct {
 	bus           *bustest.Bus
 	owner         *pgxpool.Pool
 	first, second *phones
+	mail          *mailbox.Server // nil without one
 	apiKey        string
 	poisoned      bool // dead letters are expected
 }

@@ -19,11 +19,9 @@ import (
 	"latchkey.dev/services/up"
 )
 
-// After a registration a text and a mail arrive, the mail also where the mail server was
-// down at first. Opening the mail's link changes nothing; its button ends the registration
-// and locks the person. A replay of the whole stream tells nobody twice.
-func TestPeopleAreTold(t *testing.T) {
-	t.Parallel()
+// newPost starts a mail server with a mailbox for everybody, and the way to it.
+func newPost(t *testing.T) (*mailbox.Server, mail.Sender) {
+	t.Helper()
 	post := must(mailbox.Start(mailbox.Options{}))(t)
 	t.Cleanup(post.Close)
 	host, port, err := net.SplitHostPort(post.Address())
@@ -31,6 +29,15 @@ func TestPeopleAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := must(mail.NewSMTP(mail.Options{Host: host, Port: must(strconv.Atoi(port))(t), Security: mail.Clear, From: must(email.Parse("latchkey@maple.example"))(t)}))(t)
+	return post, server
+}
+
+// After a registration a text and a mail arrive, the mail also where the mail server was
+// down at first. Opening the mail's link changes nothing; its button ends the registration
+// and locks the person. A replay of the whole stream tells nobody twice.
+func TestPeopleAreTold(t *testing.T) {
+	t.Parallel()
+	post, server := newPost(t)
 	w := newWorld(t, func(o *up.Options) { o.Dispatcher.Mail = server })
 	if err := post.Behave(mailbox.Down); err != nil {
 		t.Fatal(err)

@@ -261,6 +261,14 @@ func (p *Tab) scripts(on bool) {
 	}
 }
 
+// Be makes the tab's browser call itself another one from now on, without Client Hints.
+func (p *Tab) Be(userAgent string) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: userAgent}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Before runs a script in every page from now on, before the page's own.
 func (p *Tab) Before(script string) {
 	p.t.Helper()
