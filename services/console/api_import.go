@@ -41,8 +41,7 @@ func (c *Console) postImport(w http.ResponseWriter, r *http.Request, who person)
 	return nil
 }
 
-// readCSV reads a file that is a request's body. What follows may take longer than a request
-// may take to be sent.
+// readCSV reads a file that is a request's body.
 func readCSV(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := params["charset"]; err != nil || kind != "text/csv" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
@@ -58,22 +57,17 @@ func readCSV(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, web.BadRequest // broken off, or too slow
 	}
-	return file, patient(w)
+	return file, nil
 }
 
 // uploadTime is how long a file may take to come.
 const uploadTime = 2 * time.Minute
 
 // unhurried lets a file come more slowly than other requests.
-func unhurried(w http.ResponseWriter) error { return readUntil(w, time.Now().Add(uploadTime)) }
-
-// patient lets an answer take as long as it takes: a server that waited for the request until
-// a deadline would end the request's context then.
-func patient(w http.ResponseWriter) error { return readUntil(w, time.Time{}) }
-
-func readUntil(w http.ResponseWriter, deadline time.Time) error {
-	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
+func unhurried(w http.ResponseWriter) error {
+	err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
 	}
-	return nil
+	return err
 }

@@ -76,9 +76,6 @@ func (c *Console) importForm(v *visit) error {
 		return err
 	}
 	file, err := v.file()
-	if err == nil {
-		err = patient(v.w)
-	}
 	if err != nil {
 		return err
 	}
