@@ -61,7 +61,7 @@ func newClinic(t *testing.T, a console.Account) *clinic {
 	t.Helper()
 	c := &clinic{t: t, db: storetest.New(t), bus: &told{}, dispatcher: newKey(t)}
 	c.owner = c.db.Owner(t)
-	c.options = console.Options{Pool: c.db.Pool(t, "console"), KeysPool: c.db.KeysPool(t, "console"), Bus: c.bus,
+	c.options = console.Options{Hashing: 8, Pool: c.db.Pool(t, "console"), KeysPool: c.db.KeysPool(t, "console"), Bus: c.bus,
 		People:  seal.People{Dispatcher: c.dispatcher.Public(), Auditor: newKey(t).Public(), IndexMAC: newMAC(t)},
 		Details: opener{}}
 	var err error
