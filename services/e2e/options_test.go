@@ -108,4 +108,35 @@ func TestAnOwnerSwitchesTheFeature(t *testing.T) {
 	if n := w.first.count(); n != 4 {
 		t.Errorf("%d texts went out, want 4: a proof and three registrations", n)
 	}
+
+	// Demographics, for a client: on, off and on again.
+	cleo, hers := signs{w, "cleo", "+16045550193"}, tab.Elsewhere()
+	clients := func(says ...string) {
+		options()
+		tab.Click("#demographics")
+		tab.Click("form.options button")
+		if len(says) > 0 {
+			tab.Sees(append(says, "Save these options?")...)
+			tab.Click("main button")
+		}
+		tab.Sees("The options are saved.")
+	}
+	otto.signIn(tab)
+	tab.Sees("You are in")
+	clients()
+	if status, out := w.call("PUT", "/v1/members/"+uuid.NewString(), map[string]any{"role": "client", "user_id": cleo.userID, "password": password, "phone": cleo.number}, "Authorization", "Bearer "+w.apiKey); status != http.StatusCreated {
+		t.Fatalf("making a client: %d %v", status, out)
+	}
+	cleo.enter(hers, 1)
+	signOut(hers)
+	clients("1 person loses the second lock", "Registrations are kept.")
+	cleo.signIn(hers)
+	hers.Sees("You are in")
+	signOut(hers)
+	clients("The only client has a phone number and will be asked for a code.")
+	cleo.signIn(hers)
+	hers.Sees("You are in")
+	if n := len(w.first.to(cleo.number)); n != 1 {
+		t.Errorf("%d texts went to the client, want one registration", n)
+	}
 }
