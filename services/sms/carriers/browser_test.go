@@ -1,9 +1,12 @@
 package carriers_test
 
 import (
+	"net/smtp"
+	"strings"
 	"testing"
 
 	"latchkey.dev/services/internal/browsertest"
+	"latchkey.dev/services/mail/mailbox"
 	"latchkey.dev/services/sms/carriers"
 )
 
@@ -54,6 +57,27 @@ func TestPageInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	tab.Sees("No texts to this number yet.")
+}
+
+// The page of the mails, with one that is longer than a phone is wide.
+func TestMailInABrowser(t *testing.T) {
+	t.Parallel()
+	post, err := mailbox.Start(mailbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(post.Close)
+	_, base := start(t, carriers.Options{Mail: post.Routes})
+	tab := browsertest.Start(t).Profile()
+	tab.Open(base + "/mail")
+	tab.Sees("No mail yet.")
+	tab.Look(screenshots, "mail-empty")
+	letter := "From: latchkey@maple.example\r\nTo: ada@example.org\r\nSubject: Maple: a new device was registered\r\n\r\nWas this not you?\r\nhttp://127.0.0.1:8080/not-me/" + strings.Repeat("A", 43) + "\r\n"
+	if err := smtp.SendMail(post.Address(), nil, "latchkey@maple.example", []string{"ada@example.org"}, []byte(letter)); err != nil {
+		t.Fatal(err)
+	}
+	tab.Sees("a new device was registered", "to ada@example.org")
+	tab.Look(screenshots, "mail")
 }
 
 func TestPageInABrowserWithoutScript(t *testing.T) {
