@@ -38,7 +38,8 @@ test: postgres ## run every test, each on databases of its own
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	cd schema && go test $(RACE) ./...
 	cd queries && go vet ./...
-	cd services && go run ./internal/storetest/withpostgres go test $(RACE) ./...
+	cd services && go run ./internal/storetest/withpostgres go test $(RACE) $$(go list ./... | grep -v /services/e2e)
+	cd services && go run ./internal/storetest/withpostgres go test $(RACE) -p 1 -timeout 20m ./e2e/... # whole installations and browsers: one package at a time
 
 .PHONY: bench
 bench: postgres ## measure whole lives on this machine

@@ -15,7 +15,8 @@ signIn?.addEventListener("submit", async (event) => {
 
 const form = document.querySelector("#code");
 if (form) {
-  const status = document.querySelector("#status");
+  const status = document.querySelector("#status"); // of the text, which goes on while codes are typed
+  const said = document.querySelector("#said"); // of what was typed
   const challenge = latchkey.challenge(form.dataset.challenge);
   let left = false;
   const leave = () => {
@@ -31,9 +32,9 @@ if (form) {
     try {
       const answer = await challenge.enterCode(form.typed.value);
       if (answer.result === "registered") leave();
-      if (answer.result === "rejected") status.textContent = `That is not the code. ${answer.tries_left} tries are left.`;
+      if (answer.result === "rejected") said.textContent = `That is not the code. ${answer.tries_left} tries are left.`;
     } catch (error) {
-      status.textContent = error.message;
+      said.textContent = error.message;
     }
     form.typed.select();
   });
