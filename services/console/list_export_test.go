@@ -46,7 +46,7 @@ func TestAnExportShowsNoSecretsAndComesBackAsAnImport(t *testing.T) {
 		c.person(console.NewMember{Role: device.Supervisor, UserID: id})
 	}
 	file := c.export(c.by, console.Search{})
-	for _, secret := range []string{"6044410142", "441", "ada@example.org", "@example"} {
+	for _, secret := range []string{"6044410142", "4410142", "ada@example.org", "@example"} {
 		if strings.Contains(file, secret) {
 			t.Errorf("the export holds %q", secret)
 		}

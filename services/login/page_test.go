@@ -167,7 +167,7 @@ func TestChallengeStaysWithItsBrowser(t *testing.T) {
 		check := b.at
 		other := h.browser()
 		other.open("/sign-in")
-		if status, page := other.do("GET", check, ""); status != http.StatusNotFound || strings.Contains(page, "42") {
+		if status, page := other.do("GET", check, ""); status != http.StatusNotFound || strings.Contains(body(page), "42") {
 			t.Errorf("another browser sees the page: %d\n%s", status, page)
 		}
 		b.open(check)
