@@ -200,10 +200,12 @@ func (h *house) nats(t *testing.T, service string) *nats.Conn {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(url, nats.Nkey(public, pair.Sign), nats.CustomInboxPrefix(bus.InboxPrefix(service)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var nc *nats.Conn
+	h.until("the bus, which may have been killed just now, takes a connection", 60*time.Second, func() bool {
+		var err error
+		nc, err = nats.Connect(url, nats.Nkey(public, pair.Sign), nats.CustomInboxPrefix(bus.InboxPrefix(service)))
+		return err == nil
+	})
 	return nc
 }
 
