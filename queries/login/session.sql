@@ -19,7 +19,7 @@ RETURNING id;
 -- section 2.2.3), its member active and not locked, and its registration not revoked.
 SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.created_at,
     (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role, m.language,
-    a.language AS account_language,
+    a.language AS account_language, a.kind AS account_kind,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL

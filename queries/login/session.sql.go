@@ -257,7 +257,7 @@ func (q *Queries) SessionInsertUnrequired(ctx context.Context, arg SessionInsert
 const sessionRead = `-- name: SessionRead :one
 SELECT s.id, s.member_id, s.account_id, s.software_id, s.device_id, s.amr, s.created_at,
     (s.seen_at < now() - interval '1 minute')::boolean AS stale, coalesce(m.user_id, '')::text AS user_id, m.role, m.language,
-    a.language AS account_language,
+    a.language AS account_language, a.kind AS account_kind,
     (c.must_change_since IS NOT NULL)::boolean AS must_change
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
@@ -282,6 +282,7 @@ type SessionReadRow struct {
 	Role            string
 	Language        *string
 	AccountLanguage string
+	AccountKind     string
 	MustChange      bool
 }
 
@@ -303,6 +304,7 @@ func (q *Queries) SessionRead(ctx context.Context, tokenDigest []byte) (SessionR
 		&i.Role,
 		&i.Language,
 		&i.AccountLanguage,
+		&i.AccountKind,
 		&i.MustChange,
 	)
 	return i, err

@@ -58,14 +58,9 @@ func (l *Login) homePage(v *visit) error {
 	}
 	base.Service = cmp.Or(softwares[v.session.SoftwareID].Name, base.Service)
 	base.Notice = v.told()
-	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil}
+	data := homeView{view: base, UserID: v.session.UserID, Registered: v.session.DeviceID != nil, OwnNumber: ownsNumber(*v.session)}
 	if device.Role(v.session.Role) != device.Client {
 		data.Console = l.o.Console
-	}
-	if _, _, err := v.mayChangeNumber(); err == nil {
-		data.OwnNumber = true
-	} else if !errors.Is(err, web.NotFound) {
-		return err
 	}
 	for _, d := range devices {
 		data.Bearer = data.Bearer || d.Current && d.Kind == "bearer"

@@ -28,16 +28,21 @@ type numberView struct {
 	Number, Country string // as it was read; "" before
 }
 
+// ownsNumber reports whether the number is the person's own to change.
+func ownsNumber(s queries.SessionReadRow) bool {
+	return device.AccountKind(s.AccountKind) == device.StandaloneMobile && s.DeviceID != nil
+}
+
 // mayChangeNumber reads who is signed in, if the number is theirs to change.
 func (v *visit) mayChangeNumber() (m queries.MemberReadRow, a queries.AccountReadRow, err error) {
+	if !ownsNumber(*v.session) {
+		return m, a, web.NotFound
+	}
 	if m, err = v.l.q.MemberRead(v.r.Context(), v.session.MemberID); err == nil {
 		a, err = v.l.q.AccountRead(v.r.Context(), v.session.AccountID)
 	}
 	if err != nil {
 		return m, a, fmt.Errorf("reading a member: %w", err)
-	}
-	if device.AccountKind(a.Kind) != device.StandaloneMobile || v.session.DeviceID == nil {
-		return m, a, web.NotFound
 	}
 	return m, a, nil
 }
