@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,6 +36,7 @@ func (s Status) Final() bool { return s != InTransit && s != Unknown }
 // Receipt is a provider's report about one text. It is a hint: networks forge receipts,
 // they come twice, late, out of order or never, so nothing about security may hang on one.
 type Receipt struct {
+	// AttemptID is uuid.Nil where the vendor names the text by Reference alone.
 	AttemptID uuid.UUID
 	// Reference is the vendor's id of the text, empty when the report has none that is well-formed.
 	Reference string
@@ -50,6 +52,14 @@ type ReceiptParser interface {
 	// ParseReceipt authenticates a report and reads it. It reads a bounded part of the body.
 	// Errors are ErrForged and ErrMalformed; neither holds anything from the request.
 	ParseReceipt(r *http.Request) (Receipt, error)
+}
+
+// ReceiptSource is a Sender whose vendor reports over a connection that the sender itself
+// keeps (SMPP).
+type ReceiptSource interface {
+	// Run keeps the connection, over breaks too, until ctx ends, and hands every report to
+	// take. One for which take returns an error is not acknowledged: the vendor sends it again.
+	Run(ctx context.Context, take func(context.Context, Receipt) error) error
 }
 
 var (

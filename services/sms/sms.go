@@ -49,6 +49,9 @@ type Message struct {
 	AttemptID uuid.UUID
 	To        phone.Number
 	Body      Body
+	// Validity is how long the code lives yet: a vendor that can be told drops the text
+	// after it. 0 where it does not matter.
+	Validity time.Duration
 }
 
 // Sender hands texts to one provider.
@@ -66,6 +69,18 @@ type Provider struct {
 	Sender Sender
 	// Receipts reads the provider's delivery reports; none are taken from it if nil.
 	Receipts ReceiptParser
+	// Source brings reports that do not come over HTTP; nil where there are none.
+	Source ReceiptSource
+	// Rate is how many texts a second the vendor takes from all instances together; 0 is as many as come.
+	Rate float64
+}
+
+// Checker is a Sender that can tell without sending a text whether its vendor takes its credentials.
+type Checker interface {
+	// Check asks the vendor once. It returns what the vendor says of the account, as its
+	// balance ("3.14 EUR"), at most 64 bytes, or "". An error is one sentence for the
+	// person who set the provider up; it holds no secret and nothing of the vendor's answer.
+	Check(ctx context.Context) (account string, err error)
 }
 
 // Ending says what became of an attempt.

@@ -26,7 +26,8 @@ const MaxSize = 1 << 20
 // File is the whole of it.
 type File struct {
 	Softwares []Software `yaml:"softwares"`
-	Providers []Provider `yaml:"providers"` // in order of preference
+	Providers []Provider `yaml:"providers"`        // in order of preference
+	Routes    []Route    `yaml:"routes,omitempty"` // for countries with an order of their own
 	// Receipts is the public address under which providers reach the dispatcher's receipt
 	// endpoint, as https://login.example/receipts; empty asks for no receipts.
 	Receipts string `yaml:"receipts"`
@@ -62,6 +63,12 @@ type Software struct {
 	Addresses []string `yaml:"addresses"`
 }
 
+// Route is the order of providers for some countries. One that is not named carries nothing there.
+type Route struct {
+	Countries []string `yaml:"countries"` // ISO 3166-1 alpha-2
+	Providers []string `yaml:"providers"` // by their names, the first is tried first
+}
+
 // Provider is a way to send texts.
 type Provider struct {
 	Name string `yaml:"name"` // as in events, metrics and tables; of its own
@@ -69,6 +76,9 @@ type Provider struct {
 	From string `yaml:"from"`
 	// BaseURL is where the vendor's API is; empty is the vendor's own.
 	BaseURL string `yaml:"base_url"`
+	// Rate is how many texts a second the vendor takes, from all dispatchers together;
+	// not given: what is usual for the kind, 0 where nothing is.
+	Rate float64 `yaml:"rate,omitempty"`
 
 	APIKey        string `yaml:"api_key"`         // vonage
 	APISecretFile string `yaml:"api_secret_file"` // vonage
@@ -117,6 +127,7 @@ var (
 	softwareID   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	providerName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	host         = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?$`)
+	countryCode  = regexp.MustCompile(`^[A-Z]{2}$`)
 	appHash      = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
 )
 
@@ -142,6 +153,7 @@ func (c File) validate() error {
 		}
 		names[p.Name] = true
 	}
+	errs = append(errs, c.routeFaults(names)...)
 	if c.Receipts != "" {
 		u, err := url.Parse(c.Receipts)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || !strings.HasSuffix(u.Path, "/receipts") {
@@ -159,6 +171,31 @@ func (c File) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (c File) routeFaults(providers map[string]bool) (errs []error) {
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	countries := map[string]bool{}
+	for i, r := range c.Routes {
+		wrong(len(r.Countries) == 0, "routes[%d].countries: name one at least", i)
+		wrong(len(r.Providers) == 0, "routes[%d].providers: name one at least", i)
+		for _, country := range r.Countries {
+			wrong(!countryCode.MatchString(country), "routes[%d].countries: %q is no country's two capital letters", i, country)
+			wrong(countries[country], "routes[%d].countries: %s has a route already", i, country)
+			countries[country] = true
+		}
+		seen := map[string]bool{}
+		for _, p := range r.Providers {
+			wrong(!providers[p], "routes[%d].providers: there is no provider %q", i, p)
+			wrong(seen[p], "routes[%d].providers: %q is there twice", i, p)
+			seen[p] = true
+		}
+	}
+	return errs
 }
 
 // faults finds what a file alone can be wrong in; package mail judges the rest.
@@ -213,6 +250,9 @@ func (p Provider) faults() (all []string) {
 		if value == "" {
 			all = append(all, field+": is missing")
 		}
+	}
+	if !(p.Rate >= 0 && p.Rate <= 1e6) {
+		all = append(all, "rate: must be 0 to 1000000 texts a second")
 	}
 	switch p.Kind {
 	case "vonage":

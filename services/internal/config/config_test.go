@@ -16,6 +16,8 @@ softwares:
 providers:
   - {name: first, kind: vonage, api_key: abcd1234, api_secret_file: /etc/a, from: Maple}
   - {name: second, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: /etc/b, messaging_service_sid: MG00000000000000000000000000000001}
+routes:
+  - {countries: [DE, AT], providers: [second, first]}
 receipts: https://login.maple.example/receipts
 `))
 	if err != nil {
@@ -24,7 +26,7 @@ receipts: https://login.maple.example/receipts
 	if len(c.Softwares) != 2 || c.Softwares[0].Addresses[0] != "https://app.maple.example/sign-in" || c.Softwares[1].AppHash != "FA+9qCX9VSu" {
 		t.Errorf("softwares: %+v", c.Softwares)
 	}
-	if len(c.Providers) != 2 || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" {
+	if len(c.Providers) != 2 || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
 		t.Errorf("providers: %+v", c.Providers)
 	}
 	if c, err := config.Parse(nil); err != nil || len(c.Providers) != 0 {
@@ -44,6 +46,11 @@ providers:
   - {name: "", kind: pigeon}
   - {name: v, kind: vonage}
   - {name: v, kind: twilio, account_sid: AC1, auth_token_file: f, from: "+1", messaging_service_sid: MG1}
+  - {name: w, kind: vonage, rate: -1}
+routes:
+  - {countries: [de], providers: [v, v, x]}
+  - {countries: [], providers: []}
+  - {countries: [AT, AT], providers: [v]}
 receipts: https://x.example/elsewhere?q
 `))
 	if err == nil {
@@ -51,7 +58,9 @@ receipts: https://x.example/elsewhere?q
 	}
 	for _, want := range []string{"softwares[0].id", "softwares[0].kind", "softwares[0].name", "softwares[0].autofill_host", "softwares[0].app_hash",
 		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
-		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "receipts:"} {
+		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate",
+		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
+		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not among the faults:\n%v", want, err)
 		}
