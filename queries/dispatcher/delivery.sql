@@ -8,7 +8,7 @@ SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.
     s.name AS software_name, s.autofill_host, s.app_hash,
     coalesce((
         SELECT jsonb_agg(jsonb_build_object('no', a.attempt_no, 'request', a.request_no, 'text', a.text_no, 'provider', a.provider,
-            'ending', coalesce(a.ending, ''), 'due_at', a.due_at) ORDER BY a.attempt_no)
+            'ending', coalesce(a.ending, ''), 'due_at', a.due_at, 'receipt', coalesce(a.receipt_status, '')) ORDER BY a.attempt_no)
         FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
 FROM q
 JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = q.request_no
@@ -23,6 +23,17 @@ WHERE t.requested_at >= @since AND t.requested_at < now() - (@lag_seconds::doubl
     AND NOT EXISTS (SELECT FROM attempt a WHERE a.challenge_id = t.challenge_id AND a.request_no = t.request_no)
 ORDER BY t.requested_at
 LIMIT @most;
+
+-- name: AttemptSettleClosed :exec
+-- Texts that a provider took and whose receipt is overdue need nobody any more once the
+-- challenge has ended, or has too little time left for another.
+UPDATE attempt a SET due_at = NULL FROM challenge c
+WHERE a.due_at <= now() AND a.ending = 'accepted' AND c.id = a.challenge_id
+    AND (c.closed_at IS NOT NULL OR c.expires_at <= now() + (@margin_seconds::double precision) * interval '1 second');
+
+-- name: AttemptSettle :exec
+-- Nothing follows what ended of a request.
+UPDATE attempt SET due_at = NULL WHERE challenge_id = @challenge_id AND request_no = @request_no AND due_at <= now() AND ending IS NOT NULL;
 
 -- name: AttemptDue :many
 -- Attempts whose lease ended without a record, and those to be followed by another.
@@ -60,11 +71,11 @@ SELECT id FROM claimed;
 -- told (account, country) does not come back.
 WITH q AS (
     SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@ids::uuid[]) AS id,
-        unnest(@account_ids::uuid[]) AS account_id, unnest(@countries::text[]) AS country,
+        unnest(@account_ids::uuid[]) AS account_id, unnest(@countries::text[]) AS country, unnest(@providers::text[]) AS provider,
         unnest(@event_ids::uuid[]) AS event_id, unnest(@event_bodies::bytea[]) AS body
 ), claimed AS (
     INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
-    SELECT q.challenge_id, 1, q.id, t.request_no, 1, @provider::text, now() + (@lease_seconds::double precision) * interval '1 second'
+    SELECT q.challenge_id, 1, q.id, t.request_no, 1, q.provider, now() + (@lease_seconds::double precision) * interval '1 second'
     FROM q
     JOIN challenge c ON c.id = q.challenge_id AND c.account_id = q.account_id AND c.phone_country = q.country
     JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = 1
@@ -86,6 +97,7 @@ JOIN software s ON s.id = c.software_id;
 
 -- name: AttemptRecord :many
 -- Writes how attempts ended, when to follow them up (NULL: never), and the events that tell it.
+-- What a provider took is followed up when its receipt says that it did not arrive, or is overdue.
 WITH q AS (
     SELECT unnest(@challenge_ids::uuid[]) AS challenge_id, unnest(@attempt_nos::smallint[]) AS attempt_no,
         unnest(@endings::text[]) AS ending, unnest(@reasons::text[]) AS reason, unnest(@vendor_codes::text[]) AS vendor_code,
@@ -96,7 +108,11 @@ WITH q AS (
 ), recorded AS (
     UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
         finished_at = now(),
-        due_at = CASE WHEN q.follow_seconds >= 0 AND a.due_at IS NOT NULL THEN now() + q.follow_seconds * interval '1 second' END
+        due_at = CASE
+            WHEN a.due_at IS NULL THEN NULL
+            WHEN q.ending = 'accepted' AND a.receipt_status = 'delivered' THEN NULL -- the receipt was faster than this
+            WHEN q.ending = 'accepted' AND a.receipt_status IN ('undelivered', 'expired', 'rejected') THEN now()
+            WHEN q.follow_seconds >= 0 THEN now() + q.follow_seconds * interval '1 second' END
     FROM q WHERE a.challenge_id = q.challenge_id AND a.attempt_no = q.attempt_no AND a.ending IS NULL
     RETURNING a.challenge_id, a.attempt_no, (a.due_at IS NOT NULL)::boolean AS follow
 ), told AS (

@@ -118,11 +118,11 @@ func (q *Queries) AttemptDue(ctx context.Context, most int32) ([]AttemptDueRow, 
 const attemptFirst = `-- name: AttemptFirst :many
 WITH q AS (
     SELECT unnest($1::uuid[]) AS challenge_id, unnest($2::uuid[]) AS id,
-        unnest($3::uuid[]) AS account_id, unnest($4::text[]) AS country,
-        unnest($5::uuid[]) AS event_id, unnest($6::bytea[]) AS body
+        unnest($3::uuid[]) AS account_id, unnest($4::text[]) AS country, unnest($5::text[]) AS provider,
+        unnest($6::uuid[]) AS event_id, unnest($7::bytea[]) AS body
 ), claimed AS (
     INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, due_at)
-    SELECT q.challenge_id, 1, q.id, t.request_no, 1, $7::text, now() + ($8::double precision) * interval '1 second'
+    SELECT q.challenge_id, 1, q.id, t.request_no, 1, q.provider, now() + ($8::double precision) * interval '1 second'
     FROM q
     JOIN challenge c ON c.id = q.challenge_id AND c.account_id = q.account_id AND c.phone_country = q.country
     JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = 1
@@ -148,9 +148,9 @@ type AttemptFirstParams struct {
 	Ids           [][16]byte
 	AccountIds    [][16]byte
 	Countries     []string
+	Providers     []string
 	EventIds      [][16]byte
 	EventBodies   [][]byte
-	Provider      string
 	LeaseSeconds  float64
 	MarginSeconds float64
 }
@@ -185,9 +185,9 @@ func (q *Queries) AttemptFirst(ctx context.Context, arg AttemptFirstParams) ([]A
 		arg.Ids,
 		arg.AccountIds,
 		arg.Countries,
+		arg.Providers,
 		arg.EventIds,
 		arg.EventBodies,
-		arg.Provider,
 		arg.LeaseSeconds,
 		arg.MarginSeconds,
 	)
@@ -239,7 +239,11 @@ WITH q AS (
 ), recorded AS (
     UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
         finished_at = now(),
-        due_at = CASE WHEN q.follow_seconds >= 0 AND a.due_at IS NOT NULL THEN now() + q.follow_seconds * interval '1 second' END
+        due_at = CASE
+            WHEN a.due_at IS NULL THEN NULL
+            WHEN q.ending = 'accepted' AND a.receipt_status = 'delivered' THEN NULL -- the receipt was faster than this
+            WHEN q.ending = 'accepted' AND a.receipt_status IN ('undelivered', 'expired', 'rejected') THEN now()
+            WHEN q.follow_seconds >= 0 THEN now() + q.follow_seconds * interval '1 second' END
     FROM q WHERE a.challenge_id = q.challenge_id AND a.attempt_no = q.attempt_no AND a.ending IS NULL
     RETURNING a.challenge_id, a.attempt_no, (a.due_at IS NOT NULL)::boolean AS follow
 ), told AS (
@@ -270,6 +274,7 @@ type AttemptRecordRow struct {
 }
 
 // Writes how attempts ended, when to follow them up (NULL: never), and the events that tell it.
+// What a provider took is followed up when its receipt says that it did not arrive, or is overdue.
 func (q *Queries) AttemptRecord(ctx context.Context, arg AttemptRecordParams) ([]AttemptRecordRow, error) {
 	rows, err := q.db.Query(ctx, attemptRecord,
 		arg.ChallengeIds,
@@ -302,6 +307,34 @@ func (q *Queries) AttemptRecord(ctx context.Context, arg AttemptRecordParams) ([
 	return items, nil
 }
 
+const attemptSettle = `-- name: AttemptSettle :exec
+UPDATE attempt SET due_at = NULL WHERE challenge_id = $1 AND request_no = $2 AND due_at <= now() AND ending IS NOT NULL
+`
+
+type AttemptSettleParams struct {
+	ChallengeID [16]byte
+	RequestNo   int16
+}
+
+// Nothing follows what ended of a request.
+func (q *Queries) AttemptSettle(ctx context.Context, arg AttemptSettleParams) error {
+	_, err := q.db.Exec(ctx, attemptSettle, arg.ChallengeID, arg.RequestNo)
+	return err
+}
+
+const attemptSettleClosed = `-- name: AttemptSettleClosed :exec
+UPDATE attempt a SET due_at = NULL FROM challenge c
+WHERE a.due_at <= now() AND a.ending = 'accepted' AND c.id = a.challenge_id
+    AND (c.closed_at IS NOT NULL OR c.expires_at <= now() + ($1::double precision) * interval '1 second')
+`
+
+// Texts that a provider took and whose receipt is overdue need nobody any more once the
+// challenge has ended, or has too little time left for another.
+func (q *Queries) AttemptSettleClosed(ctx context.Context, marginSeconds float64) error {
+	_, err := q.db.Exec(ctx, attemptSettleClosed, marginSeconds)
+	return err
+}
+
 const databaseTime = `-- name: DatabaseTime :one
 SELECT now()::timestamptz
 `
@@ -321,7 +354,7 @@ SELECT c.id, q.request_no::smallint AS request_no, c.account_id, c.member_id, c.
     s.name AS software_name, s.autofill_host, s.app_hash,
     coalesce((
         SELECT jsonb_agg(jsonb_build_object('no', a.attempt_no, 'request', a.request_no, 'text', a.text_no, 'provider', a.provider,
-            'ending', coalesce(a.ending, ''), 'due_at', a.due_at) ORDER BY a.attempt_no)
+            'ending', coalesce(a.ending, ''), 'due_at', a.due_at, 'receipt', coalesce(a.receipt_status, '')) ORDER BY a.attempt_no)
         FROM attempt a WHERE a.challenge_id = c.id), '[]')::jsonb AS attempts
 FROM q
 JOIN text_request t ON t.challenge_id = q.challenge_id AND t.request_no = q.request_no

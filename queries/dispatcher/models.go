@@ -15,6 +15,16 @@ type DispatcherEvent struct {
 	Body      []byte
 }
 
+type Receipt struct {
+	ID              [16]byte
+	AttemptID       [16]byte
+	Provider        string
+	Status          string
+	VendorCode      string
+	VendorReference string
+	ReceivedAt      time.Time
+}
+
 type TextRequest struct {
 	ChallengeID [16]byte
 	RequestNo   int16

@@ -9,15 +9,101 @@ import (
 	"context"
 )
 
+const attemptByReference = `-- name: AttemptByReference :many
+WITH q AS (SELECT unnest($1::text[]) AS provider, unnest($2::text[]) AS vendor_reference)
+SELECT DISTINCT ON (a.provider, a.vendor_reference) a.provider, a.vendor_reference::text AS vendor_reference, a.id
+FROM q JOIN attempt a ON a.provider = q.provider AND a.vendor_reference = q.vendor_reference
+WHERE a.vendor_reference <> ''
+ORDER BY a.provider, a.vendor_reference, a.challenge_id DESC
+`
+
+type AttemptByReferenceParams struct {
+	Providers        []string
+	VendorReferences []string
+}
+
+type AttemptByReferenceRow struct {
+	Provider        string
+	VendorReference string
+	ID              [16]byte
+}
+
+// The attempts that a vendor's references name.
+func (q *Queries) AttemptByReference(ctx context.Context, arg AttemptByReferenceParams) ([]AttemptByReferenceRow, error) {
+	rows, err := q.db.Query(ctx, attemptByReference, arg.Providers, arg.VendorReferences)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AttemptByReferenceRow
+	for rows.Next() {
+		var i AttemptByReferenceRow
+		if err := rows.Scan(&i.Provider, &i.VendorReference, &i.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const receiptMatch = `-- name: ReceiptMatch :many
+UPDATE receipt r SET attempt_id = a.id
+FROM attempt a
+WHERE r.attempt_id = '00000000-0000-0000-0000-000000000000' AND r.vendor_reference <> '' AND r.received_at > now() - interval '10 minutes'
+    AND a.provider = r.provider AND a.vendor_reference = r.vendor_reference AND a.vendor_reference <> ''
+    AND a.challenge_id >= uuid_floor(now() - interval '30 minutes')
+RETURNING r.id, r.attempt_id, r.provider, r.status, r.vendor_code, r.vendor_reference, r.received_at
+`
+
+// Reports that named a text by the vendor's reference before the answer that gave it the
+// reference was recorded: each gets its attempt, and comes back to be merged.
+func (q *Queries) ReceiptMatch(ctx context.Context) ([]Receipt, error) {
+	rows, err := q.db.Query(ctx, receiptMatch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Receipt
+	for rows.Next() {
+		var i Receipt
+		if err := rows.Scan(
+			&i.ID,
+			&i.AttemptID,
+			&i.Provider,
+			&i.Status,
+			&i.VendorCode,
+			&i.VendorReference,
+			&i.ReceivedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const receiptTake = `-- name: ReceiptTake :many
 WITH q AS (
     SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS attempt_id, unnest($3::text[]) AS provider,
-        unnest($4::text[]) AS status, unnest($5::text[]) AS vendor_code, unnest($6::text[]) AS vendor_reference
-), kept AS (
+        unnest($4::text[]) AS status, unnest($5::text[]) AS vendor_code, unnest($6::text[]) AS vendor_reference,
+        unnest($7::boolean[]) AS kept
+), written AS (
     INSERT INTO receipt (id, attempt_id, provider, status, vendor_code, vendor_reference)
-    SELECT id, attempt_id, provider, status, vendor_code, vendor_reference FROM q
+    SELECT id, attempt_id, provider, status, vendor_code, vendor_reference FROM q WHERE NOT kept
 ), merged AS (
-    UPDATE attempt a SET receipt_status = q.status, delivered_at = CASE WHEN q.status = 'delivered' THEN now() ELSE a.delivered_at END
+    UPDATE attempt a SET receipt_status = q.status, delivered_at = CASE WHEN q.status = 'delivered' THEN now() ELSE a.delivered_at END,
+        due_at = CASE
+            WHEN a.ending IS DISTINCT FROM 'accepted' THEN a.due_at
+            WHEN q.status = 'delivered' THEN NULL
+            WHEN q.status IN ('undelivered', 'expired', 'rejected') AND NOT EXISTS (
+                SELECT FROM attempt later WHERE later.challenge_id = a.challenge_id AND later.request_no = a.request_no AND later.attempt_no > a.attempt_no) THEN now()
+            ELSE a.due_at END
     FROM q WHERE a.id = q.attempt_id AND a.provider = q.provider AND a.receipt_status IS DISTINCT FROM q.status
         AND (a.receipt_status IS NULL OR a.receipt_status IN ('in_transit', 'unknown') OR q.status = 'delivered')
         AND NOT (q.status IN ('in_transit', 'unknown') AND a.receipt_status IS NOT NULL)
@@ -34,6 +120,7 @@ type ReceiptTakeParams struct {
 	Statuses         []string
 	VendorCodes      []string
 	VendorReferences []string
+	Kept             []bool
 }
 
 type ReceiptTakeRow struct {
@@ -48,7 +135,9 @@ type ReceiptTakeRow struct {
 
 // Keeps reports, and merges each into its attempt, whatever the order of arrival: the first
 // final status stays, but 'delivered' beats any other. No attempt may come twice in a call.
-// Only changes come back, with what is needed to tell them.
+// Only changes come back, with what is needed to tell them. The next provider is due at once
+// for a text that did not arrive, and nobody for one that did. Reports that are kept already
+// are only merged.
 func (q *Queries) ReceiptTake(ctx context.Context, arg ReceiptTakeParams) ([]ReceiptTakeRow, error) {
 	rows, err := q.db.Query(ctx, receiptTake,
 		arg.Ids,
@@ -57,6 +146,7 @@ func (q *Queries) ReceiptTake(ctx context.Context, arg ReceiptTakeParams) ([]Rec
 		arg.Statuses,
 		arg.VendorCodes,
 		arg.VendorReferences,
+		arg.Kept,
 	)
 	if err != nil {
 		return nil, err

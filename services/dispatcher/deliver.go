@@ -11,6 +11,7 @@ import (
 
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/phone"
@@ -75,6 +76,11 @@ func (d *Dispatcher) deliver(ctx context.Context, r Request, from Source) (later
 			return 0, nil
 		case wait:
 			return s.after, nil
+		case settle:
+			if err := d.q.AttemptSettle(ctx, queries.AttemptSettleParams{ChallengeID: row.ID, RequestNo: row.RequestNo}); err != nil {
+				return 0, fmt.Errorf("settling a text: %w", err)
+			}
+			return 0, nil
 		case abandon:
 			if done, err := d.abandon(ctx, row, s); err != nil || done {
 				return 0, err
@@ -94,7 +100,7 @@ func (d *Dispatcher) deliver(ctx context.Context, r Request, from Source) (later
 
 // admit reads what is known of a request into the state that decides.
 func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
-	st := state{request: int(row.RequestNo), now: row.Now, expiresAt: row.ExpiresAt, open: row.Open, providers: d.order}
+	st := state{request: int(row.RequestNo), now: row.Now, expiresAt: row.ExpiresAt, open: row.Open}
 	if err := json.Unmarshal(row.Attempts, &st.attempts); err != nil {
 		return st, fmt.Errorf("reading attempts: %w", err)
 	}
@@ -104,6 +110,20 @@ func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
 // attempt claims, sends and records. It says when to look at the request again: negative
 // for never, zero for at once.
 func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, from Source) (after time.Duration, err error) {
+	c := router.Choice{Provider: s.provider}
+	if s.provider == "" {
+		asked := st.asked()
+		var wait time.Duration
+		if c, wait = d.router.Choose(ctx, router.Want{Country: row.PhoneCountry, Challenge: row.ID, Turns: asked}); wait > 0 {
+			return wait, nil
+		}
+		if s.reason != "" { // a text that is out already goes to somebody else, or to nobody
+			if asked[c.Provider] > 0 {
+				return 0, d.q.AttemptSettle(ctx, queries.AttemptSettleParams{ChallengeID: row.ID, RequestNo: row.RequestNo})
+			}
+			d.metrics.failovers.WithLabelValues(s.reason).Inc()
+		}
+	}
 	to, body, err := d.compose(ctx, row, s.text)
 	if undeliverable(err) {
 		s.reason = neverDeliverable
@@ -119,8 +139,8 @@ func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, 
 	if err != nil {
 		return 0, fmt.Errorf("making an attempt: %w", err)
 	}
-	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: st.request, Text: s.text, Provider: s.provider, Country: row.PhoneCountry}
-	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAttempted{SMSAttempt: about, Rescued: s.rescued})
+	about := event.SMSAttempt{Challenge: row.ID, Attempt: id, AttemptNo: s.attempt, Request: st.request, Text: s.text, Provider: c.Provider, Country: row.PhoneCountry}
+	told, err := event.New("dispatcher", row.AccountID, time.Now(), event.SMSAttempted{SMSAttempt: about, Rescued: s.rescued, Why: string(c.Why)})
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +155,7 @@ func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, 
 	}
 	d.o.Bus.Publish(told)
 	d.metrics.work.WithLabelValues(string(from)).Inc()
-	return d.send(ctx, row, s, st, about, sms.Message{AttemptID: id, To: to, Body: body})
+	return d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
 }
 
 // undeliverable reports whether an error of compose means that there is no number to text.
@@ -145,9 +165,10 @@ func undeliverable(err error) bool {
 
 // send hands the text to the provider and records how it ended. Neither is cut short
 // when ctx ends: a request that has left would only be repeated by somebody else.
-func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s step, st state, about event.SMSAttempt, m sms.Message) (after time.Duration, err error) {
+func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, c router.Choice, st state, about event.SMSAttempt, m sms.Message) (after time.Duration, err error) {
 	ctx = context.WithoutCancel(ctx)
-	sender := d.providers[s.provider]
+	pause(c.Delay)
+	sender := d.providers[c.Provider]
 	out := sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonMisconfigured} // a provider that is configured no more
 	began := time.Now()
 	if sender != nil {
@@ -156,8 +177,16 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, s s
 		cancel()
 	}
 	took := time.Since(began)
-	d.metrics.texts.WithLabelValues(s.provider, string(out.Ending)).Inc()
+	d.metrics.texts.WithLabelValues(c.Provider, string(out.Ending)).Inc()
+	d.router.Done(c, row.PhoneCountry, out)
 	return d.record(ctx, row, st, about, out, took)
+}
+
+// pause waits for a provider's rate: router.maxDelay at most, so whatever ends meanwhile is not missed.
+func pause(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
 }
 
 // record keeps how an attempt ended, with its event. after is as of attempt.
@@ -184,11 +213,14 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 	if err != nil {
 		return 0, err
 	}
-	turn := 1
-	for _, n := range st.turns() {
-		turn += n
+	turns := st.turns()
+	turns[about.Provider]++
+	follow := followUp(out.Ending, turns, d.router.Rank(about.Country, about.Challenge))
+	if out.Ending == sms.Accepted && freeText(st.attempts, max(about.Text, highestText(st.attempts))) > 0 {
+		if after, ok := d.router.Silence(about.Provider, about.Country); ok {
+			follow = after
+		}
 	}
-	follow := followUp(out.Ending, turn, len(d.order))
 	keep, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	followed, err := d.records.Do(keep, record{about: about, account: row.AccountID, outcome: out, follow: follow, event: told})
@@ -196,8 +228,8 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 		return 0, fmt.Errorf("recording how a text ended: %w", err)
 	}
 	d.o.Bus.Publish(told)
-	if !followed {
-		return -1, nil // settled, or taken for lost and repeated meanwhile
+	if !followed || out.Ending == sms.Accepted {
+		return -1, nil // settled, taken for lost and repeated meanwhile, or its receipt decides
 	}
 	return follow, nil
 }

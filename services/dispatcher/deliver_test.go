@@ -65,12 +65,12 @@ func TestTwoTextsOfOneChallengeAtOnce(t *testing.T) {
 	wg.Wait()
 	for i := 0; i < len(rs); i += 2 {
 		for n := 1; n <= 2; n++ {
-			if !slices.Contains(k.a.digits(), k.code(rs[i], n)) {
+			if !slices.Contains(append(k.a.digits(), k.b.digits()...), k.code(rs[i], n)) {
 				t.Errorf("text %d of challenge %d was never sent", n, i/2)
 			}
 		}
 	}
-	if n := len(k.a.digits()); n != len(rs) {
+	if n := len(k.a.digits()) + len(k.b.digits()); n != len(rs) {
 		t.Errorf("%d texts, want %d", n, len(rs))
 	}
 }
@@ -141,7 +141,7 @@ func TestStoppingDoesNotCutATextInFlight(t *testing.T) {
 	stop()
 	close(k.a.hold)
 	<-ended
-	if n := k.count("SELECT count(*) FROM attempt WHERE ending = 'accepted' AND due_at IS NULL"); n != 1 || len(k.b.digits()) != 0 {
+	if n := k.count("SELECT count(*) FROM attempt WHERE ending = 'accepted'"); n != 1 || len(k.b.digits()) != 0 {
 		t.Errorf("%d accepted attempts, want 1; the second carrier got %v", n, k.b.digits())
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/code"
+	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/internal/run"
@@ -33,10 +34,11 @@ type Bus interface {
 
 // Options configure a Dispatcher. All but those with a default are required.
 type Options struct {
-	Pool      *pgxpool.Pool   // main database, as latchkey_dispatcher
-	KeysPool  *pgxpool.Pool   // key database, as latchkey_dispatcher
-	NumberKey seal.PrivateKey // opens the numbers to be texted
-	Providers []sms.Provider  // in order of preference
+	Pool      *pgxpool.Pool       // main database, as latchkey_dispatcher
+	KeysPool  *pgxpool.Pool       // key database, as latchkey_dispatcher
+	NumberKey seal.PrivateKey     // opens the numbers to be texted
+	Providers []sms.Provider      // in order of preference
+	Routes    map[string][]string // orders of their own, by country
 	Bus       Bus
 
 	Origin    string        // how browsers reach the sign-in pages: what links in notices begin with
@@ -96,7 +98,7 @@ type Dispatcher struct {
 	o         Options
 	q         *queries.Queries
 	providers map[string]sms.Sender
-	order     []string
+	router    *router.Router
 	metrics   *metrics
 	slots     chan struct{}
 	epochs    *epochs
@@ -124,14 +126,19 @@ func New(o Options) (*Dispatcher, error) {
 	d := &Dispatcher{o: o, q: queries.New(o.Pool), providers: map[string]sms.Sender{},
 		slots: make(chan struct{}, o.Parallel), epochs: newEpochs(queries.New(o.KeysPool).EpochRead),
 		receipts: map[string]sms.ReceiptParser{}}
+	var names []string
 	for _, p := range o.Providers {
 		d.providers[p.Name] = p.Sender
-		d.order = append(d.order, p.Name)
+		names = append(names, p.Name)
 		if p.Receipts != nil {
 			d.receipts[p.Name] = p.Receipts
 		}
 	}
-	d.metrics = newMetrics(o.Registerer, d.order)
+	var err error
+	if d.router, err = router.New(router.Options{Pool: o.Pool, Providers: o.Providers, Routes: o.Routes, Logger: o.Logger, Registerer: o.Registerer}); err != nil {
+		return nil, fmt.Errorf("dispatcher: %w", err)
+	}
+	d.metrics = newMetrics(o.Registerer, names)
 	d.batch()
 	d.notices = newNotices(d)
 	return d, nil
@@ -140,7 +147,12 @@ func New(o Options) (*Dispatcher, error) {
 // Run sends notices, and does what the stream did not bring, until ctx ends and what is
 // under way has.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	parts := []run.Component{{Name: "notices", Run: d.notices.run}}
+	parts := []run.Component{{Name: "notices", Run: d.notices.run}, {Name: "router", Run: d.router.Run}}
+	for _, p := range d.o.Providers {
+		if p.Source != nil {
+			parts = append(parts, run.Component{Name: "receipts of " + p.Name, Run: d.source(p)})
+		}
+	}
 	if !d.o.SweepOff {
 		parts = append(parts, run.Component{Name: "notice sweep", Run: d.notices.loop().Run}, run.Component{Name: "sweep", Run: d.sweep})
 	}

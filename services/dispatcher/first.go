@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/sms"
 )
@@ -34,13 +35,16 @@ func (d *Dispatcher) Begin(ctx context.Context, e event.Event, asked *event.Code
 
 // first makes the first attempt of a challenge, if there is none yet. after is as of attempt.
 func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.CodeRequested, from Source) (after time.Duration, begun bool, err error) {
-	s := step{do: send, attempt: 1, text: 1, provider: d.order[0]}
+	c, wait := d.router.Choose(ctx, router.Want{Country: asked.Country, Challenge: asked.Challenge})
+	if wait > 0 {
+		return wait, true, nil
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return 0, false, fmt.Errorf("making an attempt: %w", err)
 	}
-	about := event.SMSAttempt{Challenge: asked.Challenge, Attempt: id, AttemptNo: s.attempt, Request: 1, Text: s.text, Provider: s.provider, Country: asked.Country}
-	told, err := event.New("dispatcher", account, time.Now(), event.SMSAttempted{SMSAttempt: about})
+	about := event.SMSAttempt{Challenge: asked.Challenge, Attempt: id, AttemptNo: 1, Request: 1, Text: 1, Provider: c.Provider, Country: asked.Country}
+	told, err := event.New("dispatcher", account, time.Now(), event.SMSAttempted{SMSAttempt: about, Why: string(c.Why)})
 	if err != nil {
 		return 0, false, err
 	}
@@ -57,20 +61,20 @@ func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.
 	if err != nil {
 		return 0, true, err
 	}
-	to, body, err := d.compose(ctx, row, s.text)
+	to, body, err := d.compose(ctx, row, about.Text)
 	switch {
 	case undeliverable(err):
 		// It is claimed, so that this has to be told of the attempt before the request is given up.
 		after, err = d.record(context.WithoutCancel(ctx), row, st, about, sms.Outcome{Ending: sms.RefusedNever, Reason: sms.ReasonBadNumber}, 0)
 	case err == nil:
-		after, err = d.send(ctx, row, s, st, about, sms.Message{AttemptID: id, To: to, Body: body})
+		after, err = d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
 	}
 	return after, true, err
 }
 
 // claimFirst is the batch of first.
 func (d *Dispatcher) claimFirst(ctx context.Context, batch []claim) ([]*queries.DeliveryReadRow, error) {
-	p := queries.AttemptFirstParams{Provider: d.order[0], LeaseSeconds: lease.Seconds(), MarginSeconds: Margin.Seconds()}
+	p := queries.AttemptFirstParams{LeaseSeconds: lease.Seconds(), MarginSeconds: Margin.Seconds()}
 	by := map[uuid.UUID]int{} // which of the batch claims a challenge; of two the later finds it taken
 	for i, c := range batch {
 		if _, twice := by[c.about.Challenge]; twice {
@@ -81,6 +85,7 @@ func (d *Dispatcher) claimFirst(ctx context.Context, batch []claim) ([]*queries.
 		p.Ids = append(p.Ids, c.about.Attempt)
 		p.AccountIds = append(p.AccountIds, c.account)
 		p.Countries = append(p.Countries, c.about.Country)
+		p.Providers = append(p.Providers, c.about.Provider)
 		p.EventIds = append(p.EventIds, c.event.ID)
 		p.EventBodies = append(p.EventBodies, c.event.Body)
 	}

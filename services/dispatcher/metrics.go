@@ -21,7 +21,7 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 		texts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_total",
 			Help: "Attempts to hand a text to a provider, by how they ended."}, []string{"provider", "outcome"}),
 		failovers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_text_failovers_total",
-			Help: "Attempts that a provider did not accept, by reason. A rise is an outage that the next provider bears."}, []string{"reason"}),
+			Help: "Texts that a provider did not accept, or took and did not deliver (undelivered, silent), by reason. A rise is an outage that the next provider bears."}, []string{"reason"}),
 		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_texts_abandoned_total",
 			Help: "Requested texts that were given up, by reason. Wake someone for too_late or no_text_left: people are not getting in."}, []string{"reason"}),
 		work: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_work_total",
@@ -47,7 +47,7 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			m.refused.WithLabelValues(p, reason)
 		}
 	}
-	for _, reason := range sms.Reasons {
+	for _, reason := range append(slices.Clone(sms.Reasons), undelivered, silent) {
 		m.failovers.WithLabelValues(string(reason))
 	}
 	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed} {

@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -27,6 +26,7 @@ type attempt struct {
 	Provider string     `json:"provider"`
 	Ending   string     `json:"ending"` // "" while in flight
 	DueAt    *time.Time `json:"due_at"`
+	Receipt  string     `json:"receipt"` // what its provider reported, "" for nothing yet
 }
 
 // state is all that decides what happens next to one requested text.
@@ -36,7 +36,6 @@ type state struct {
 	expiresAt time.Time
 	open      bool
 	attempts  []attempt // of the challenge, oldest first
-	providers []string  // in order of preference
 }
 
 // action is what is to be done.
@@ -47,6 +46,7 @@ const (
 	wait                  // something is in flight or backing off: come again after step.after
 	send                  // make the attempt in step
 	abandon               // no text will be sent: step.reason says why
+	settle                // a provider took it, and nothing follows that
 )
 
 type step struct {
@@ -55,9 +55,15 @@ type step struct {
 	reason   string
 	attempt  int
 	text     int
-	provider string
+	provider string // "": whichever the router chooses
 	rescued  bool
 }
+
+// The reasons for sending again what a provider took: labels, beside those of sms.Outcome.
+const (
+	undelivered = "undelivered" // its receipt says that it did not arrive
+	silent      = "silent"      // no receipt came in time
+)
 
 // The reasons for abandoning a requested text: a label.
 const (
@@ -73,9 +79,9 @@ const (
 // provider as the next text, with other digits: the ones typed tell which text arrived.
 func next(s state) step {
 	mine, highest, last := 0, 0, attempt{}
-	texts := 0
+	texts := highestText(s.attempts)
 	for _, a := range s.attempts {
-		highest, texts = max(highest, a.No), max(texts, a.Text)
+		highest = max(highest, a.No)
 		if a.Request == s.request {
 			mine, last = mine+1, a
 		}
@@ -83,7 +89,12 @@ func next(s state) step {
 	st := step{do: send, attempt: highest + 1}
 	switch {
 	case mine > 0 && last.DueAt == nil:
+		if s.leftDue() {
+			return step{do: settle}
+		}
 		return step{do: nothing} // accepted, abandoned, or settled with its request
+	case mine > 0 && last.Ending == string(sms.Accepted):
+		return s.overdue(last, st, freeText(s.attempts, texts))
 	case mine > 0 && last.DueAt.After(s.now):
 		return step{do: wait, after: last.DueAt.Sub(s.now)}
 	case last.Ending == string(sms.RefusedNever):
@@ -107,8 +118,31 @@ func next(s state) step {
 		st.do, st.reason = abandon, noTextLeft
 		return st
 	}
-	st.provider = s.leastTried()
 	return st
+}
+
+// overdue decides on a text that its provider took, and whose receipt says that it did not
+// arrive, or did not come in time: the next provider sends the next text, if there is one.
+func (s state) overdue(last attempt, st step, text int) step {
+	switch {
+	case last.DueAt.After(s.now):
+		return step{do: nothing} // the sweep looks at it in time
+	case !s.open, s.expiresAt.Sub(s.now) < Margin, last.Receipt == string(sms.Delivered), text == 0:
+		return step{do: settle}
+	}
+	st.text, st.reason = text, silent
+	if sms.Status(last.Receipt).Final() && last.Receipt != "" {
+		st.reason = undelivered
+	}
+	return st
+}
+
+// leftDue reports whether an attempt of the request that others followed is still due: a
+// receipt came at the same moment as the next claim.
+func (s state) leftDue() bool {
+	return slices.ContainsFunc(s.attempts, func(a attempt) bool {
+		return a.Request == s.request && a.Ending != "" && a.DueAt != nil && !a.DueAt.After(s.now)
+	})
 }
 
 // freeText returns the number of a text that was surely not sent: a new one, or after the
@@ -125,20 +159,33 @@ func freeText(attempts []attempt, highest int) int {
 	return 0
 }
 
+func highestText(attempts []attempt) (n int) {
+	for _, a := range attempts {
+		n = max(n, a.Text)
+	}
+	return n
+}
+
 // unsent reports whether surely no attempt sent text n. One that a crash left without
 // an end may have, whatever its repetition says.
 func unsent(attempts []attempt, n int) bool {
 	return !slices.ContainsFunc(attempts, func(a attempt) bool { return a.Text == n && a.Ending != string(sms.RefusedElsewhere) })
 }
 
-// leastTried returns the first provider, in order, of those that had the fewest turns.
-func (s state) leastTried() string {
-	turns := s.turns()
-	return slices.MinFunc(s.providers, func(a, b string) int { return cmp.Compare(turns[a], turns[b]) })
+// asked counts by provider the attempts of the whole challenge: who asks for another text did
+// not get the last one, so it goes by another provider. One that a crash left without an end
+// is none: its repetition by the same provider is.
+func (s state) asked() map[string]int {
+	turns := map[string]int{}
+	for _, a := range s.attempts {
+		if a.Ending != "" && a.Ending != notSent {
+			turns[a.Provider]++
+		}
+	}
+	return turns
 }
 
-// turns counts the request's attempts by provider. One that a crash left without an end
-// is no turn: its repetition by the same provider is.
+// turns counts by provider the attempts of the request that ended.
 func (s state) turns() map[string]int {
 	turns := map[string]int{}
 	for _, a := range s.attempts {
@@ -149,15 +196,21 @@ func (s state) turns() map[string]int {
 	return turns
 }
 
-// followUp says when to look at a request again after its n-th turn ended:
-// negative for never, zero for at once. When every provider had its turn it backs off.
-func followUp(ending sms.Ending, n, providers int) time.Duration {
+// followUp says when to look at a request again after a turn ended: negative for never,
+// zero for at once. turns are those of the request by provider, with the one that ended;
+// when all that may be asked had their turn, it backs off.
+func followUp(ending sms.Ending, turns map[string]int, usable []string) time.Duration {
+	round := 0
+	for _, n := range turns {
+		round = max(round, n)
+	}
+	more := slices.ContainsFunc(usable, func(p string) bool { return turns[p] < round })
 	switch {
 	case ending == sms.Accepted:
 		return -1
-	case ending == sms.RefusedNever, n%providers != 0:
+	case ending == sms.RefusedNever, more:
 		return 0
 	}
-	backoff := min(time.Second<<min(n/providers-1, 4), 15*time.Second)
+	backoff := min(time.Second<<min(max(round-1, 0), 4), 15*time.Second)
 	return backoff/2 + rand.N(backoff)
 }

@@ -14,6 +14,7 @@ func TestNext(t *testing.T) {
 	at := func(no, request, text int, provider, ending string, due *time.Time) attempt {
 		return attempt{No: no, Request: request, Text: text, Provider: provider, Ending: ending, DueAt: due}
 	}
+	reported := func(a attempt, s sms.Status) attempt { a.Receipt = string(s); return a }
 	const refused, ambiguous, accepted = string(sms.RefusedElsewhere), string(sms.Ambiguous), string(sms.Accepted)
 	for _, tc := range []struct {
 		name     string
@@ -23,7 +24,7 @@ func TestNext(t *testing.T) {
 		attempts []attempt
 		want     step
 	}{
-		{"the first text", 1, 5 * time.Minute, false, nil, step{do: send, attempt: 1, text: 1, provider: "a"}},
+		{"the first text", 1, 5 * time.Minute, false, nil, step{do: send, attempt: 1, text: 1}},
 		{"too late", 1, 59 * time.Second, false, nil, step{do: abandon, attempt: 1, reason: tooLate}},
 		{"closed meanwhile", 1, 5 * time.Minute, true, nil, step{do: abandon, attempt: 1, reason: challengeClosed}},
 		{"accepted: a replay does nothing", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, nil)}, step{do: nothing}},
@@ -33,46 +34,85 @@ func TestNext(t *testing.T) {
 			step{do: send, attempt: 2, text: 1, provider: "b", rescued: true}},
 		{"left by a crash, too late", 1, time.Second, false, []attempt{at(1, 1, 1, "b", "", &past)}, step{do: abandon, attempt: 2, reason: tooLate}},
 		{"surely not sent: the same digits by the next", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, &past)},
-			step{do: send, attempt: 2, text: 1, provider: "b"}},
+			step{do: send, attempt: 2, text: 1}},
 		{"perhaps sent: other digits by the next", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", ambiguous, &past)},
-			step{do: send, attempt: 2, text: 2, provider: "b"}},
+			step{do: send, attempt: 2, text: 2}},
 		{"backing off", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, nil), at(2, 1, 1, "b", refused, &future)}, step{do: wait, after: 4 * time.Second}},
 		{"round again", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, nil), at(2, 1, 1, "b", refused, &past)},
-			step{do: send, attempt: 3, text: 1, provider: "a"}},
+			step{do: send, attempt: 3, text: 1}},
 		{"can never receive", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", string(sms.RefusedNever), &past)}, step{do: abandon, attempt: 2, reason: neverDeliverable}},
 		{"all three perhaps sent", 1, 5 * time.Minute, false,
 			[]attempt{at(1, 1, 1, "a", ambiguous, nil), at(2, 1, 2, "b", ambiguous, nil), at(3, 1, 3, "a", ambiguous, &past)},
 			step{do: abandon, attempt: 4, reason: noTextLeft}},
-		{"send another has digits of its own", 2, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, nil)}, step{do: send, attempt: 2, text: 2, provider: "a"}},
+		{"send another has digits of its own", 2, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, nil)}, step{do: send, attempt: 2, text: 2}},
 		{"send another after two used by failover", 2, 5 * time.Minute, false,
-			[]attempt{at(1, 1, 1, "a", ambiguous, nil), at(2, 1, 2, "b", accepted, nil)}, step{do: send, attempt: 3, text: 3, provider: "a"}},
+			[]attempt{at(1, 1, 1, "a", ambiguous, nil), at(2, 1, 2, "b", accepted, nil)}, step{do: send, attempt: 3, text: 3}},
 		{"a text that was never sent is free", 3, 5 * time.Minute, false,
-			[]attempt{at(1, 1, 1, "a", accepted, nil), at(2, 2, 2, "a", refused, nil), at(3, 2, 3, "b", accepted, nil)}, step{do: send, attempt: 4, text: 2, provider: "a"}},
+			[]attempt{at(1, 1, 1, "a", accepted, nil), at(2, 2, 2, "a", refused, nil), at(3, 2, 3, "b", accepted, nil)}, step{do: send, attempt: 4, text: 2}},
 		{"repeated after a crash and refused: the first time may have been sent, so other digits", 1, 5 * time.Minute, false,
-			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, &past)}, step{do: send, attempt: 3, text: 2, provider: "b"}},
+			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, &past)}, step{do: send, attempt: 3, text: 2}},
 		{"a repetition after a crash is no turn of its own", 1, 5 * time.Minute, false,
-			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, nil), at(3, 1, 2, "b", refused, &past)}, step{do: send, attempt: 4, text: 2, provider: "a"}},
+			[]attempt{at(1, 1, 1, "a", "", nil), at(2, 1, 1, "a", refused, nil), at(3, 1, 2, "b", refused, &past)}, step{do: send, attempt: 4, text: 2}},
+		{"taken, and its receipt is not overdue yet", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, &future)}, step{do: nothing}},
+		{"taken, and no receipt came in time: other digits", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, &past)},
+			step{do: send, attempt: 2, text: 2, reason: silent}},
+		{"taken, and not delivered: other digits", 1, 5 * time.Minute, false, []attempt{reported(at(1, 1, 1, "a", accepted, &past), sms.Undelivered)},
+			step{do: send, attempt: 2, text: 2, reason: undelivered}},
+		{"on its way is no delivery", 1, 5 * time.Minute, false, []attempt{reported(at(1, 1, 1, "a", accepted, &past), sms.InTransit)},
+			step{do: send, attempt: 2, text: 2, reason: silent}},
+		{"taken and delivered at the last moment", 1, 5 * time.Minute, false, []attempt{reported(at(1, 1, 1, "a", accepted, &past), sms.Delivered)}, step{do: settle}},
+		{"overdue, and the code was typed", 1, 5 * time.Minute, true, []attempt{at(1, 1, 1, "a", accepted, &past)}, step{do: settle}},
+		{"overdue, and too late for another", 1, 59 * time.Second, false, []attempt{at(1, 1, 1, "a", accepted, &past)}, step{do: settle}},
+		{"overdue, and no text is left", 3, 5 * time.Minute, false,
+			[]attempt{at(1, 1, 1, "a", accepted, nil), at(2, 2, 2, "b", accepted, nil), at(3, 3, 3, "a", accepted, &past)}, step{do: settle}},
+		{"overdue, and the next refused: the same digits again", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", accepted, nil), at(2, 1, 2, "b", refused, &past)},
+			step{do: send, attempt: 3, text: 2}},
+		{"a receipt of what another attempt followed", 1, 5 * time.Minute, false,
+			[]attempt{at(1, 1, 1, "a", accepted, &past), at(2, 1, 2, "b", accepted, nil)}, step{do: settle}},
 		{"abandoned stays so", 1, 5 * time.Minute, false, []attempt{at(1, 1, 0, "", notSent, nil)}, step{do: nothing}},
 	} {
-		s := state{request: tc.request, now: now, expiresAt: now.Add(tc.left), open: !tc.closed, attempts: tc.attempts, providers: []string{"a", "b"}}
+		s := state{request: tc.request, now: now, expiresAt: now.Add(tc.left), open: !tc.closed, attempts: tc.attempts}
 		if got := next(s); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}
 	}
 }
 
+// Who asks for another text did not get the last: it goes to whom this challenge asked least.
+func TestAskedCountsTheWholeChallenge(t *testing.T) {
+	t.Parallel()
+	past := time.Now()
+	s := state{request: 2, attempts: []attempt{{No: 1, Request: 1, Provider: "a", Ending: string(sms.Accepted)}, {No: 2, Request: 1, Ending: notSent},
+		{No: 3, Request: 2, Provider: "b", DueAt: &past}, {No: 4, Request: 2, Provider: "b", Ending: string(sms.RefusedElsewhere)}}}
+	if got := s.asked(); got["a"] != 1 || got["b"] != 1 || len(got) != 2 {
+		t.Errorf("asked = %v, want each once: what a crash left is none, nor is a text that was given up", got)
+	}
+	if got := s.turns(); got["b"] != 1 || len(got) != 1 {
+		t.Errorf("turns = %v, want the one of the request that ended", got)
+	}
+}
+
 func TestFollowUp(t *testing.T) {
 	t.Parallel()
-	for n := 1; n <= 12; n++ {
-		got := followUp(sms.RefusedElsewhere, n, 3)
-		if n%3 != 0 && got != 0 {
-			t.Errorf("attempt %d of 3 providers waits %s before the next", n, got)
+	usable := []string{"a", "b", "c"}
+	turns := map[string]int{}
+	for n := range 12 {
+		turns[usable[n%3]]++
+		got := followUp(sms.RefusedElsewhere, turns, usable)
+		if n%3 != 2 && got != 0 {
+			t.Errorf("turn %d of 3 providers waits %s before the next", n, got)
 		}
-		if n%3 == 0 && (got <= 0 || got > 23*time.Second) {
-			t.Errorf("after a whole round, attempt %d backs off for %s", n, got)
+		if n%3 == 2 && (got <= 0 || got > 23*time.Second) {
+			t.Errorf("after a whole round, turn %d backs off for %s", n, got)
 		}
 	}
-	if followUp(sms.Accepted, 1, 3) >= 0 || followUp(sms.RefusedNever, 3, 3) != 0 {
+	if got := followUp(sms.Ambiguous, map[string]int{"a": 1}, []string{"b"}); got != 0 {
+		t.Errorf("a provider that answers no more holds its text up for %s, though another can be asked", got)
+	}
+	if got := followUp(sms.Ambiguous, map[string]int{"a": 1}, nil); got <= 0 {
+		t.Error("where nobody can be asked it does not back off")
+	}
+	if followUp(sms.Accepted, map[string]int{"a": 1}, usable) >= 0 || followUp(sms.RefusedNever, map[string]int{"a": 1, "b": 1, "c": 1}, usable) != 0 {
 		t.Error("an accepted text is followed up, or a hopeless one not ended at once")
 	}
 }

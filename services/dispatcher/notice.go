@@ -14,6 +14,7 @@ import (
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/device"
+	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/mail"
@@ -130,10 +131,16 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 		return
 	}
 	turn := int(t.row.Tries) - 1
-	t.provider = d.order[turn%len(d.order)]
+	providers := d.router.Rank(to.Country(), t.row.ID)
+	if len(providers) == 0 {
+		t.retry = noticeBackoff(turn)
+		return
+	}
+	t.provider = providers[turn%len(providers)]
 	limit, cancel := context.WithTimeout(ctx, sms.MaxAttempt)
 	defer cancel()
 	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Body: sms.NewBody(text)})
+	d.router.Done(router.Choice{Provider: t.provider}, to.Country(), out)
 	switch out.Ending {
 	case sms.Accepted:
 		t.ending = noticeSent
@@ -141,8 +148,8 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 	case sms.RefusedNever:
 		t.ending = noticeNever
 	default: // a text that may have arrived is better sent twice than not at all
-		if t.retry = 0; int(t.row.Tries)%len(d.order) == 0 {
-			t.retry = noticeBackoff(turn / len(d.order))
+		if t.retry = 0; int(t.row.Tries)%len(providers) == 0 {
+			t.retry = noticeBackoff(turn / len(providers))
 		}
 	}
 	d.o.Logger.Warn("notice was not accepted", "notice", uuid.UUID(t.row.ID), "provider", t.provider, "ending", string(out.Ending), "reason", string(out.Reason), "vendor_code", out.VendorCode)

@@ -64,17 +64,12 @@ func (d *Dispatcher) takeReceipt(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), receiptTimeout)
 	defer cancel()
-	receipt = bounded(receipt)
-	told, err := d.takes.Do(ctx, taken{provider: name, receipt: receipt})
+	err = d.keep(ctx, name, receipt)
 	switch {
 	case errors.Is(err, coalesce.ErrOverloaded) || ctx.Err() != nil:
 		return web.Unavailable
 	case err != nil:
 		return fmt.Errorf("storing a receipt: %w", err)
-	}
-	d.metrics.receipts.WithLabelValues(name, string(receipt.Status)).Inc()
-	if told != nil {
-		d.o.Bus.Publish(*told)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -84,6 +79,61 @@ func (d *Dispatcher) takeReceipt(w http.ResponseWriter, r *http.Request) error {
 type taken struct {
 	provider string
 	receipt  sms.Receipt
+	kept     uuid.UUID // the row it is kept in already; Nil: in none yet
+}
+
+// source brings the reports that a provider's own connection gets, until ctx ends.
+func (d *Dispatcher) source(p sms.Provider) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return p.Source.Run(ctx, func(ctx context.Context, receipt sms.Receipt) error {
+			ctx, cancel := context.WithTimeout(ctx, receiptTimeout)
+			defer cancel()
+			return d.keep(ctx, p.Name, receipt)
+		})
+	}
+}
+
+// keep stores a receipt, merges it, and tells of what it changed.
+func (d *Dispatcher) keep(ctx context.Context, provider string, receipt sms.Receipt) error {
+	receipt = bounded(receipt)
+	told, err := d.takes.Do(ctx, taken{provider: provider, receipt: receipt})
+	if err != nil {
+		return err
+	}
+	d.metrics.receipts.WithLabelValues(provider, string(receipt.Status)).Inc()
+	if told != nil {
+		d.o.Bus.Publish(*told)
+	}
+	return nil
+}
+
+// matchReceipts brings receipts that came before the reference they name was recorded to
+// their attempts.
+func (d *Dispatcher) matchReceipts(ctx context.Context) error {
+	var told []*event.Event
+	err := store.InTx(ctx, d.o.Pool, func(tx pgx.Tx) error {
+		rows, err := d.q.WithTx(tx).ReceiptMatch(ctx)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		slices.SortFunc(rows, func(a, b queries.Receipt) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
+		var batch []taken
+		for _, r := range rows {
+			batch = append(batch, taken{provider: r.Provider, kept: r.ID,
+				receipt: sms.Receipt{AttemptID: r.AttemptID, Reference: r.VendorReference, Status: sms.Status(r.Status), Code: r.VendorCode}})
+		}
+		told, err = takeIn(ctx, d.q.WithTx(tx), batch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("matching receipts: %w", err)
+	}
+	for _, e := range told {
+		if e != nil {
+			d.o.Bus.Publish(*e)
+		}
+	}
+	return nil
 }
 
 // Batches lock their rows in the order of the attempts.
@@ -93,33 +143,16 @@ func (t taken) key() string { return t.receipt.AttemptID.String() }
 // one transaction. The event is nil where nothing changed that is worth telling: a
 // repetition, a receipt that came out of order, or one of no attempt of this provider.
 //
-// An attempt's row is committed before its text leaves, so a receipt never comes first.
+// An attempt's row is committed before its text leaves, so a receipt that names it never
+// comes first. One that names the vendor's reference may: it is kept, and matched later.
 func (d *Dispatcher) take(ctx context.Context, batch []taken) (told []*event.Event, err error) {
 	err = store.InTx(ctx, d.o.Pool, func(tx pgx.Tx) error {
 		q := d.q.WithTx(tx)
-		told = make([]*event.Event, len(batch))
-		left := make([]int, len(batch))
-		for i := range batch {
-			left[i] = i
+		if err := identify(ctx, q, batch); err != nil {
+			return err
 		}
-		var events queries.EventInsertParams
-		for len(left) > 0 {
-			var now []int
-			now, left = firsts(batch, left)
-			if err := takeOnce(ctx, q, batch, now, told); err != nil {
-				return err
-			}
-		}
-		for _, e := range told {
-			if e != nil {
-				events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
-				events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
-			}
-		}
-		if len(events.Ids) == 0 {
-			return nil
-		}
-		return q.EventInsert(ctx, events)
+		told, err = takeIn(ctx, q, batch)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -127,11 +160,66 @@ func (d *Dispatcher) take(ctx context.Context, batch []taken) (told []*event.Eve
 	return told, nil
 }
 
+// identify finds the attempts of receipts that have the vendor's reference alone.
+func identify(ctx context.Context, q *queries.Queries, batch []taken) error {
+	var p queries.AttemptByReferenceParams
+	for _, t := range batch {
+		if t.receipt.AttemptID == uuid.Nil && t.receipt.Reference != "" {
+			p.Providers, p.VendorReferences = append(p.Providers, t.provider), append(p.VendorReferences, t.receipt.Reference)
+		}
+	}
+	if len(p.Providers) == 0 {
+		return nil
+	}
+	rows, err := q.AttemptByReference(ctx, p)
+	if err != nil {
+		return fmt.Errorf("finding attempts by reference: %w", err)
+	}
+	type reference struct{ provider, name string }
+	found := map[reference]uuid.UUID{}
+	for _, r := range rows {
+		found[reference{r.Provider, r.VendorReference}] = r.ID
+	}
+	for i, t := range batch {
+		if t.receipt.AttemptID == uuid.Nil {
+			batch[i].receipt.AttemptID = found[reference{t.provider, t.receipt.Reference}]
+		}
+	}
+	return nil
+}
+
+// takeIn is take inside a transaction.
+func takeIn(ctx context.Context, q *queries.Queries, batch []taken) (told []*event.Event, err error) {
+	told = make([]*event.Event, len(batch))
+	left := make([]int, len(batch))
+	for i := range batch {
+		left[i] = i
+	}
+	for len(left) > 0 {
+		var now []int
+		now, left = firsts(batch, left)
+		if err := takeOnce(ctx, q, batch, now, told); err != nil {
+			return nil, err
+		}
+	}
+	var events queries.EventInsertParams
+	for _, e := range told {
+		if e != nil {
+			events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
+			events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
+		}
+	}
+	if len(events.Ids) == 0 {
+		return told, nil
+	}
+	return told, q.EventInsert(ctx, events)
+}
+
 // firsts are the first receipt of each attempt; later ones are for another statement.
 func firsts(batch []taken, of []int) (now, later []int) {
 	seen := map[uuid.UUID]bool{}
 	for _, i := range of {
-		if id := batch[i].receipt.AttemptID; !seen[id] {
+		if id := batch[i].receipt.AttemptID; id == uuid.Nil || !seen[id] {
 			seen[id], now = true, append(now, i)
 		} else {
 			later = append(later, i)
@@ -145,14 +233,18 @@ func takeOnce(ctx context.Context, q *queries.Queries, batch []taken, which []in
 	var p queries.ReceiptTakeParams
 	at := map[uuid.UUID]int{}
 	for _, i := range which {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
+		id, kept := batch[i].kept, batch[i].kept != uuid.Nil
+		if !kept {
+			var err error
+			if id, err = uuid.NewV7(); err != nil {
+				return err
+			}
 		}
 		r := batch[i].receipt
 		at[id] = i
 		p.Ids, p.AttemptIds, p.Providers = append(p.Ids, id), append(p.AttemptIds, r.AttemptID), append(p.Providers, batch[i].provider)
 		p.Statuses, p.VendorCodes, p.VendorReferences = append(p.Statuses, string(r.Status)), append(p.VendorCodes, r.Code), append(p.VendorReferences, r.Reference)
+		p.Kept = append(p.Kept, kept)
 	}
 	changed, err := q.ReceiptTake(ctx, p)
 	if err != nil {

@@ -42,6 +42,12 @@ func (s *sweep) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for requested texts: %w", err)
 	}
+	if err := s.d.q.AttemptSettleClosed(ctx, Margin.Seconds()); err != nil {
+		return fmt.Errorf("settling texts of ended challenges: %w", err)
+	}
+	if err := s.d.matchReceipts(ctx); err != nil {
+		return err
+	}
 	due, err := s.d.q.AttemptDue(ctx, sweepMost)
 	if err != nil {
 		return fmt.Errorf("looking for due texts: %w", err)

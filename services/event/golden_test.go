@@ -67,7 +67,7 @@ var examples = []example{
 	{"login", event.MemberCreated{Member: member, Role: "provider", HasNumber: true, Country: "CA", By: "key:" + id(0x4e4).String()}},
 	{"console", event.MemberUpdated{Member: member, Role: "supervisor", By: "member:" + id(0x3e4).String(), Changed: []string{"role", "user_id"}}},
 	{"login", event.NumberChanged{Member: member, Version: 2, HasNumber: true, Country: "001", By: "operator"}},
-	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt, Rescued: true}},
+	{"dispatcher", event.SMSAttempted{SMSAttempt: attempt, Rescued: true, Why: "failover"}},
 	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok", VendorCode: "0", TookMS: 84}}},
 	{"dispatcher", event.SMSRefused{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "bad_number", VendorCode: "21614", TookMS: 91}, Never: true}},
 	{"dispatcher", event.SMSUnanswered{SMSAnswer: failed}},

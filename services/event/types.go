@@ -240,6 +240,8 @@ func (a SMSAttempt) Subject() uuid.UUID { return a.Challenge }
 type SMSAttempted struct {
 	SMSAttempt
 	Rescued bool `json:"rescued,omitempty"` // it repeats one that a crash left without an end
+	// Why the provider was chosen: order, pin, failover, overflow, trial, probe or reserve. "" of a rescued one.
+	Why string `json:"why,omitempty"`
 }
 
 // SMSAnswer is what a provider answered.

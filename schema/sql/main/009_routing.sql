@@ -35,8 +35,10 @@ CREATE TABLE provider_health (
     demoted_at timestamptz,             -- null: keeps its place in the order
     demoted_until timestamptz,          -- the earliest moment at which it may get it back
     demotions integer NOT NULL DEFAULT 0, -- in the last day: each doubles how long the next lasts
-    -- receipts: how long they take
-    receipt_seconds double precision,   -- that nearly all of them take; null: not known
+    judged_since timestamptz,           -- older texts are counted no more; null: all are
+    -- receipts, of texts that surely arrived since they were typed in: whether they come, and how soon
+    reports boolean,                    -- null: not known yet
+    receipt_seconds double precision,   -- that nearly all of them take; null: not known yet
     measured_at timestamptz,
     PRIMARY KEY (provider, country),
     CONSTRAINT provider_health_breaker CHECK (breaker IN ('closed', 'open', 'half_open')),
@@ -56,6 +58,7 @@ CREATE TABLE dispatcher_instance (
 CREATE INDEX attempt_vendor_reference ON attempt (provider, vendor_reference) WHERE vendor_reference <> '';
 CREATE INDEX receipt_unmatched ON receipt (provider, vendor_reference) WHERE attempt_id = '00000000-0000-0000-0000-000000000000';
 
+GRANT UPDATE (attempt_id) ON receipt TO latchkey_dispatcher;
 GRANT SELECT ON provider_rule TO latchkey_dispatcher, latchkey_console, latchkey_auditor;
 GRANT INSERT, UPDATE, DELETE ON provider_rule TO latchkey_console;
 GRANT SELECT, INSERT, UPDATE ON provider_health TO latchkey_dispatcher;
