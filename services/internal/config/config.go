@@ -173,6 +173,17 @@ func (c File) validate() error {
 	return errors.Join(errs...)
 }
 
+// Orders are the orders of providers of the countries that have one of their own.
+func (c File) Orders() map[string][]string {
+	orders := map[string][]string{}
+	for _, r := range c.Routes {
+		for _, country := range r.Countries {
+			orders[country] = r.Providers
+		}
+	}
+	return orders
+}
+
 func (c File) routeFaults(providers map[string]bool) (errs []error) {
 	wrong := func(is bool, format string, args ...any) {
 		if is {

@@ -2,6 +2,7 @@
 package configured
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -11,6 +12,11 @@ import (
 	"latchkey.dev/services/sms/twilio"
 	"latchkey.dev/services/sms/vonage"
 )
+
+// usualRate is how many texts a second a vendor takes where the configuration does not say.
+// Vonage allows 30 a second and key (https://api.support.vonage.com/hc/en-us/articles/203993598):
+// a little below it, bursts do not meet the limit.
+var usualRate = map[string]float64{"vonage": 27}
 
 // Providers returns the configured providers in their order, or everything that is wrong
 // with them at once. receiptKey makes the tokens of the addresses that they report to.
@@ -24,6 +30,7 @@ func Providers(c config.File, receiptKey secret.String) ([]sms.Provider, error) 
 			errs = append(errs, fmt.Errorf("provider %s: %w", p.Name, err))
 			continue
 		}
+		made.Rate = cmp.Or(p.Rate, usualRate[p.Kind])
 		all = append(all, made)
 	}
 	if len(c.Providers) == 0 {

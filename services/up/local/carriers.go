@@ -80,6 +80,9 @@ func (l *Local) startCarriers(ls listeners) error {
 	return nil
 }
 
+// simulatedRate is the pace of the simulated carriers, in texts a second: they take any.
+const simulatedRate = 10_000
+
 func (l *Local) simulate(ls listeners) error {
 	if l.config.Receipts == "" {
 		l.config.Receipts = "http://" + ls.public.Addr().String() + "/receipts"
@@ -96,7 +99,7 @@ func (l *Local) simulate(ls listeners) error {
 		return fmt.Errorf("starting the simulated carriers: %w", err)
 	}
 	l.config.Providers = []config.Provider{
-		{Name: "vonage", Kind: "vonage", From: "Latchkey", BaseURL: "http://" + vonageAt, APIKey: carriers.DemoVonageKey, APISecretFile: vonageSecret},
+		{Name: "vonage", Kind: "vonage", From: "Latchkey", BaseURL: "http://" + vonageAt, Rate: simulatedRate, APIKey: carriers.DemoVonageKey, APISecretFile: vonageSecret},
 		{Name: "twilio", Kind: "twilio", From: "+15005550006", BaseURL: "http://" + twilioAt, AccountSID: carriers.DemoTwilioSID, AuthTokenFile: twilioToken},
 	}
 	return nil
