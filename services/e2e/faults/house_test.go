@@ -141,7 +141,7 @@ receipts: http://%s/receipts
 softwares:
   - {id: web, kind: web, name: Maple, autofill_host: login.maple.example}
 providers:
-  - {name: vonage, kind: vonage, from: Latchkey, base_url: "http://%s", api_key: %s, api_secret_file: %s}
+  - {name: vonage, kind: vonage, rate: 10000, from: Latchkey, base_url: "http://%s", api_key: %s, api_secret_file: %s}
   - {name: twilio, kind: twilio, from: "+15005550006", base_url: "http://%s", account_sid: %s, auth_token_file: %s}
 `, h.address[dispatcherPart], h.vonageAt, carriers.DemoVonageKey, file("vonage.secret", carriers.DemoVonageSecret),
 		h.twilioAt, carriers.DemoTwilioSID, file("twilio.token", carriers.DemoTwilioToken)))
