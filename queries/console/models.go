@@ -4,11 +4,24 @@
 
 package console
 
+import (
+	"time"
+)
+
 type ConsoleEvent struct {
 	ID        [16]byte
 	Type      string
 	AccountID [16]byte
 	Body      []byte
+}
+
+type ProviderRule struct {
+	Kind     string
+	Country  string
+	Provider string
+	Position int16
+	SetAt    time.Time
+	SetBy    string
 }
 
 type Software struct {

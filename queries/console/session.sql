@@ -26,7 +26,8 @@ DELETE FROM console_session WHERE token_digest IN (
 -- registration not revoked.
 SELECT c.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change, (c.seen_at < now() - interval '1 minute')::boolean AS stale
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change,
+    (m.role <> 'client' AND EXISTS (SELECT FROM operator_right o WHERE o.member_id = m.id))::boolean AS operates, (c.seen_at < now() - interval '1 minute')::boolean AS stale
 FROM console_session c
 JOIN session s ON s.id = c.session_id AND s.ended_at IS NULL AND s.created_at > now() - interval '24 hours'
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
@@ -40,7 +41,8 @@ WHERE c.token_digest = @token_digest AND c.ended_at IS NULL AND c.seen_at > now(
 -- The same for a program that sends the token of a session of login.
 SELECT s.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change,
+    (m.role <> 'client' AND EXISTS (SELECT FROM operator_right o WHERE o.member_id = m.id))::boolean AS operates
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
 JOIN account a ON a.id = s.account_id

@@ -116,7 +116,8 @@ func (q *Queries) GrantTake(ctx context.Context, arg GrantTakeParams) (GrantTake
 const personByConsoleSession = `-- name: PersonByConsoleSession :one
 SELECT c.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change, (c.seen_at < now() - interval '1 minute')::boolean AS stale
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change,
+    (m.role <> 'client' AND EXISTS (SELECT FROM operator_right o WHERE o.member_id = m.id))::boolean AS operates, (c.seen_at < now() - interval '1 minute')::boolean AS stale
 FROM console_session c
 JOIN session s ON s.id = c.session_id AND s.ended_at IS NULL AND s.created_at > now() - interval '24 hours'
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
@@ -140,6 +141,7 @@ type PersonByConsoleSessionRow struct {
 	AccountLanguage string
 	TwoFactor       bool
 	MustChange      bool
+	Operates        bool
 	Stale           bool
 }
 
@@ -162,6 +164,7 @@ func (q *Queries) PersonByConsoleSession(ctx context.Context, tokenDigest []byte
 		&i.AccountLanguage,
 		&i.TwoFactor,
 		&i.MustChange,
+		&i.Operates,
 		&i.Stale,
 	)
 	return i, err
@@ -170,7 +173,8 @@ func (q *Queries) PersonByConsoleSession(ctx context.Context, tokenDigest []byte
 const personBySession = `-- name: PersonBySession :one
 SELECT s.id, s.member_id, s.account_id, s.amr, m.role, coalesce(m.user_id, '')::text AS user_id, coalesce(m.language, '')::text AS language,
     a.kind AS account_kind, a.name AS account_name, a.language AS account_language, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor,
-    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change
+    (cr.must_change_since IS NOT NULL AND s.device_id IS NOT NULL)::boolean AS must_change,
+    (m.role <> 'client' AND EXISTS (SELECT FROM operator_right o WHERE o.member_id = m.id))::boolean AS operates
 FROM session s
 JOIN member m ON m.id = s.member_id AND m.deactivated_at IS NULL AND m.locked_at IS NULL
 JOIN account a ON a.id = s.account_id
@@ -194,6 +198,7 @@ type PersonBySessionRow struct {
 	AccountLanguage string
 	TwoFactor       bool
 	MustChange      bool
+	Operates        bool
 }
 
 // The same for a program that sends the token of a session of login.
@@ -213,6 +218,7 @@ func (q *Queries) PersonBySession(ctx context.Context, tokenDigest []byte) (Pers
 		&i.AccountLanguage,
 		&i.TwoFactor,
 		&i.MustChange,
+		&i.Operates,
 	)
 	return i, err
 }

@@ -18,7 +18,7 @@ type Kind string
 const (
 	Member   Kind = "member"   // a person, by a session of the own
 	Product  Kind = "key"      // a product's backend, by its API key
-	Operator Kind = "operator" // who runs the installation, by the command line
+	Operator Kind = "operator" // who runs the installation, by the command line; a Member may too, who Operates
 )
 
 // Actor is who acts, in one account. The zero Actor may do nothing.
@@ -28,6 +28,10 @@ type Actor struct {
 	ID      uuid.UUID   // of the member or the key; Nil for an operator
 	Name    string      // of an operator, where it matters that two are two; else ""
 	Role    device.Role // of a member
+
+	// Operates says that a member has the operator right, beside the role, and has proved a
+	// second factor: what is of the installation is the member's to do too.
+	Operates bool
 }
 
 // By is how events name the actor: "member:<id>", "key:<id>", "operator" or "operator:<name>".
@@ -62,11 +66,14 @@ const (
 	Import           Action = "import"
 	ExportPerson     Action = "export_person" // everything held about a person
 	Erase            Action = "erase"
+
+	SeeProviders   Action = "see_providers" // of the installation, as what follows: who carries texts, and how well
+	SteerProviders Action = "steer_providers"
 )
 
 // Actions is the closed set of actions.
 var Actions = []Action{SeeOptions, ChangeOptions, List, ListOwn, See, Create, Update, Deactivate, Reactivate, Unlock, ResetPassword, ShowNumber,
-	RevokeDevice, RegistrationCode, Approve, Assign, Import, ExportPerson, Erase}
+	RevokeDevice, RegistrationCode, Approve, Assign, Import, ExportPerson, Erase, SeeProviders, SteerProviders}
 
 // Target is the person that something is done to. For Create and for a change of role the
 // Role is the one that the person shall have: ask for both the old and the new.
@@ -85,13 +92,15 @@ func (a Actor) In(action Action) bool {
 		return a.manages()
 	case ListOwn:
 		return a.Kind == Member && a.Role != device.Client
+	case SeeProviders, SteerProviders:
+		return a.Kind == Operator || a.Kind == Member && a.Operates
 	}
 	return false
 }
 
 // To reports whether an actor may do something to a person of the same account.
 func (a Actor) To(action Action, t Target) bool {
-	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, ListOwn, Import}, action) {
+	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, ListOwn, Import, SeeProviders, SteerProviders}, action) {
 		return a.In(action)
 	}
 	self := a.Kind == Member && a.ID == t.ID

@@ -31,6 +31,7 @@ var actors = []struct {
 	{"client", access.Actor{Kind: access.Member, ID: me, Role: device.Client}},
 	{"API key", access.Actor{Kind: access.Product, ID: me}},
 	{"operator", access.Actor{Kind: access.Operator}},
+	{"operator right", access.Actor{Kind: access.Member, ID: me, Role: device.Provider, Operates: true}},
 }
 
 // targets are the words of its cells, in their order.

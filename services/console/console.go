@@ -23,6 +23,7 @@ import (
 
 	queries "latchkey.dev/queries/console"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/details"
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/host"
@@ -53,6 +54,7 @@ type Options struct {
 	Bus      Bus
 	People   seal.People // closes what is kept of people
 	Details  Details     // opens it; nil where nothing is opened
+	Delivery Delivery    // who carries texts; nobody where it is empty
 
 	// Served says how browsers and programs reach it; nil for a command that serves nobody.
 	Served *Served
@@ -61,6 +63,12 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // time.Now if nil
+}
+
+// Delivery is what the configuration says of the providers that carry texts.
+type Delivery struct {
+	Providers []config.Provider // in order of preference
+	Routes    []config.Route    // for countries with an order of their own
 }
 
 // Served is what pages and API need. All but Proxies is required.

@@ -48,16 +48,17 @@ func (c *Console) byCookie(ctx context.Context, token string) (person, error) {
 		}
 	}
 	return admit(queries.PersonBySessionRow{ID: row.ID, MemberID: row.MemberID, AccountID: row.AccountID, Amr: row.Amr, Role: row.Role, UserID: row.UserID,
-		Language: row.Language, AccountKind: row.AccountKind, AccountName: row.AccountName, AccountLanguage: row.AccountLanguage, TwoFactor: row.TwoFactor, MustChange: row.MustChange})
+		Language: row.Language, AccountKind: row.AccountKind, AccountName: row.AccountName, AccountLanguage: row.AccountLanguage, TwoFactor: row.TwoFactor, MustChange: row.MustChange, Operates: row.Operates})
 }
 
 // admit lets in who proved a second factor, where the account has it on (B7: a cookie alone
 // is none), and has no generated password left to change.
 func admit(row queries.PersonBySessionRow) (person, error) {
-	p := person{access.Actor{Kind: access.Member, Account: row.AccountID, ID: row.MemberID, Role: device.Role(row.Role)},
+	proved := slices.Contains(row.Amr, "mfa")
+	p := person{access.Actor{Kind: access.Member, Account: row.AccountID, ID: row.MemberID, Role: device.Role(row.Role), Operates: row.Operates && proved},
 		row.UserID, row.AccountName, row.Language, row.AccountLanguage}
 	switch {
-	case (row.TwoFactor || row.AccountKind == string(device.StandaloneMobile)) && !slices.Contains(row.Amr, "mfa"):
+	case (row.TwoFactor || row.AccountKind == string(device.StandaloneMobile)) && !proved:
 		return person{}, errSecondFactor
 	case row.MustChange:
 		return person{}, errMustChange

@@ -27,7 +27,8 @@ const prefix = "latchkey."
 type Data interface {
 	// Type is the CloudEvents type, as "latchkey.code.requested".
 	Type() string
-	// Subject is the id of what the event is about: a challenge, else a member or an account.
+	// Subject is the id of what the event is about: a challenge, else a member or an account;
+	// Nil where it is none of them.
 	Subject() uuid.UUID
 }
 

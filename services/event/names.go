@@ -50,6 +50,13 @@ func (MemberErased) Type() string             { return "latchkey.member.erased" 
 func (NumberProved) Type() string             { return "latchkey.number.proved" }
 func (RegistrationCodeMade) Type() string     { return "latchkey.member.registration_code_made" }
 func (RegistrationCodeApproved) Type() string { return "latchkey.member.registration_code_approved" }
+func (OperatorGranted) Type() string          { return "latchkey.member.operator_granted" }
+func (OperatorRevoked) Type() string          { return "latchkey.member.operator_revoked" }
+func (ProviderPinned) Type() string           { return "latchkey.provider.pinned" }
+func (ProviderDrained) Type() string          { return "latchkey.provider.drained" }
+func (ProviderResumed) Type() string          { return "latchkey.provider.resumed" }
+func (ProviderOrdered) Type() string          { return "latchkey.provider.ordered" }
+func (ProviderTested) Type() string           { return "latchkey.provider.tested" }
 
 func (d CodeRequested) Subject() uuid.UUID  { return d.Challenge }
 func (d TextRequested) Subject() uuid.UUID  { return d.Challenge }
@@ -96,3 +103,10 @@ func (d ExportRequested) Subject() uuid.UUID          { return d.Member }
 func (d MemberErased) Subject() uuid.UUID             { return d.Member }
 func (d RegistrationCodeMade) Subject() uuid.UUID     { return d.Member }
 func (d RegistrationCodeApproved) Subject() uuid.UUID { return d.Member }
+func (d OperatorGranted) Subject() uuid.UUID          { return d.Member }
+func (d OperatorRevoked) Subject() uuid.UUID          { return d.Member }
+func (ProviderPinned) Subject() uuid.UUID             { return uuid.Nil }
+func (ProviderDrained) Subject() uuid.UUID            { return uuid.Nil }
+func (ProviderResumed) Subject() uuid.UUID            { return uuid.Nil }
+func (ProviderOrdered) Subject() uuid.UUID            { return uuid.Nil }
+func (ProviderTested) Subject() uuid.UUID             { return uuid.Nil }

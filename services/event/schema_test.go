@@ -235,6 +235,10 @@ func TestClosedSetsAreThoseOfTheCode(t *testing.T) {
 	for _, r := range device.Roles {
 		roles = append(roles, string(r))
 	}
+	var endings []string
+	for _, e := range sms.Endings {
+		endings = append(endings, string(e))
+	}
 	without := func(set []string, not ...string) []string {
 		return slices.DeleteFunc(slices.Clone(set), func(s string) bool { return slices.Contains(not, s) })
 	}
@@ -261,6 +265,7 @@ func TestClosedSetsAreThoseOfTheCode(t *testing.T) {
 		{"notice.abandoned", data("reason"), without(sets["notice_ending"], "sent")},
 		{"sms.undelivered", data("status"), without(sets["receipt_status"], "delivered", "in_transit", "unknown")},
 		{"account.created", data("kind"), sets["account_kind"]},
+		{"provider.tested", data("ending"), endings},
 	} {
 		var got []string
 		for _, v := range in(t, in(t, read(t, tc.file+".json"), tc.path...), "enum").([]any) {

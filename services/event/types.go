@@ -20,6 +20,9 @@ var kinds = byType(
 	func() Data { return new(ExportRequested) }, func() Data { return new(MemberErased) },
 	func() Data { return new(NumberShown) }, func() Data { return new(MemberExported) }, func() Data { return new(KeyDestroyed) },
 	func() Data { return new(RegistrationCodeMade) }, func() Data { return new(RegistrationCodeApproved) },
+	func() Data { return new(OperatorGranted) }, func() Data { return new(OperatorRevoked) },
+	func() Data { return new(ProviderPinned) }, func() Data { return new(ProviderDrained) }, func() Data { return new(ProviderResumed) },
+	func() Data { return new(ProviderOrdered) }, func() Data { return new(ProviderTested) },
 )
 
 func byType(makers ...func() Data) map[string]func() Data {
@@ -416,4 +419,57 @@ type MemberExported struct {
 type KeyDestroyed struct {
 	Member uuid.UUID `json:"member"`
 	Job    uuid.UUID `json:"job"`
+}
+
+// OperatorGranted: a person may do what is of the installation, beside the role in the account.
+type OperatorGranted struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// OperatorRevoked: a person may not do so any more.
+type OperatorRevoked struct {
+	Member uuid.UUID `json:"member"`
+	By     string    `json:"by"`
+}
+
+// What follows is of the installation: its account is all zeros, as its subject is.
+
+// ProviderPinned: a provider is asked before all others, in the place of one that was pinned there.
+type ProviderPinned struct {
+	Provider string `json:"provider"`
+	Country  string `json:"country,omitempty"` // absent: every country without a pin of its own
+	By       string `json:"by"`
+}
+
+// ProviderDrained: a provider gets no new text.
+type ProviderDrained struct {
+	Provider string `json:"provider"`
+	Country  string `json:"country,omitempty"` // absent: everywhere
+	Forced   bool   `json:"forced,omitempty"`  // nobody is left to carry texts there
+	By       string `json:"by"`
+}
+
+// ProviderResumed: what was decided of a provider holds no more.
+type ProviderResumed struct {
+	Provider string   `json:"provider"`
+	Country  string   `json:"country,omitempty"`
+	Rules    []string `json:"rules"` // that were taken away: pin, drain
+	By       string   `json:"by"`
+}
+
+// ProviderOrdered: the order in which providers are asked was replaced.
+type ProviderOrdered struct {
+	Providers []string `json:"providers"` // the first is asked first; none: as configured again
+	Country   string   `json:"country,omitempty"`
+	Forced    bool     `json:"forced,omitempty"`
+	By        string   `json:"by"`
+}
+
+// ProviderTested: an operator sent one text to a number of the own choice, which is kept nowhere.
+type ProviderTested struct {
+	Provider string `json:"provider"`
+	Country  string `json:"country"` // of the number, as phone.Number.Country
+	Ending   string `json:"ending"`  // sms.Ending
+	By       string `json:"by"`
 }

@@ -60,7 +60,7 @@ CREATE INDEX receipt_unmatched ON receipt (provider, vendor_reference) WHERE att
 
 GRANT UPDATE (attempt_id) ON receipt TO latchkey_dispatcher;
 GRANT SELECT ON provider_rule TO latchkey_dispatcher, latchkey_console, latchkey_auditor;
-GRANT INSERT, UPDATE, DELETE ON provider_rule TO latchkey_console;
+GRANT INSERT, DELETE ON provider_rule TO latchkey_console; -- a rule is set or taken away, never changed
 GRANT SELECT, INSERT, UPDATE ON provider_health TO latchkey_dispatcher;
 GRANT SELECT ON provider_health TO latchkey_console, latchkey_auditor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dispatcher_instance TO latchkey_dispatcher;

@@ -32,6 +32,7 @@ type commands struct {
 	Member     memberCommands     `cmd:"" help:"Save, list and show people, deactivate and unlock them, reset passwords." group:"Operating"`
 	Device     deviceCommands     `cmd:"" help:"List people's registrations, and revoke them." group:"Operating"`
 	Software   softwareCommands   `cmd:"" help:"List what people sign in to." group:"Operating"`
+	Provider   providerCommands   `cmd:"" help:"See who carries texts, test, pin, drain and order the providers." group:"Operating"`
 	DeadLetter deadLetterCommands `cmd:"" name:"deadletter" help:"See messages that could not be handled, and have them handled again." group:"Operating"`
 
 	Audit auditCommands `cmd:"" help:"Replay events, and see alarms." group:"Auditing"`

@@ -29,11 +29,11 @@ type operating struct {
 // withConsole opens an installation as its console, and waits a moment for what was
 // published. What does not get there is published by the console that runs.
 func withConsole(ctx context.Context, c serve.Common, do func(*operating) error) error {
-	return withConsoleAnd(ctx, c, nil, do)
+	return withConsoleAnd(ctx, c, console.Options{}, do)
 }
 
-// withConsoleAnd is withConsole with the auditor behind it, who opens people's details.
-func withConsoleAnd(ctx context.Context, c serve.Common, opener console.Details, do func(*operating) error) error {
+// withConsoleAnd is withConsole with what a command has the console know besides.
+func withConsoleAnd(ctx context.Context, c serve.Common, more console.Options, do func(*operating) error) error {
 	keys := c.Folder()
 	main, err1 := keys.MainURL(bus.Console)
 	url, err2 := keys.BusURL()
@@ -48,7 +48,8 @@ func withConsoleAnd(ctx context.Context, c serve.Common, opener console.Details,
 		return err
 	}
 	defer h.Close()
-	console, err := console.New(console.Options{Pool: h.Main, KeysPool: h.Keys, Bus: h.Line, People: people, Details: opener})
+	more.Pool, more.KeysPool, more.Bus, more.People = h.Main, h.Keys, h.Line, people
+	console, err := console.New(more)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (c openingDetails) do(ctx context.Context, do func(*console.Console, access
 	if err != nil {
 		return err
 	}
-	return withConsoleAnd(ctx, c.Common, opener, func(o *operating) error {
+	return withConsoleAnd(ctx, c.Common, console.Options{Details: opener}, func(o *operating) error {
 		return do(o.console, access.Actor{Kind: access.Operator, Account: c.Account})
 	})
 }
