@@ -67,8 +67,8 @@ type Options struct {
 
 // Delivery is what the configuration says of the providers that carry texts.
 type Delivery struct {
-	Providers []config.Provider // in order of preference
-	Routes    []config.Route    // for countries with an order of their own
+	Providers []config.Provider   // in order of preference
+	Routes    map[string][]string // orders of countries of their own, by country
 }
 
 // Served is what pages and API need. All but Proxies is required.

@@ -142,14 +142,9 @@ func (s steering) route(country string) ProviderRoute {
 
 // steering reads what operators decided.
 func (c *Console) steering(ctx context.Context, db *queries.Queries) (steering, error) {
-	s := steering{routes: map[string][]string{}}
+	s := steering{routes: c.o.Delivery.Routes}
 	for _, p := range c.o.Delivery.Providers {
 		s.providers = append(s.providers, p.Name)
-	}
-	for _, r := range c.o.Delivery.Routes {
-		for _, country := range r.Countries {
-			s.routes[country] = r.Providers
-		}
 	}
 	var err error
 	if s.rules, err = db.ProviderRules(ctx); err != nil {

@@ -18,7 +18,7 @@ import (
 // delivery has three providers: two of them carry to Germany, the other way round.
 var delivery = console.Delivery{
 	Providers: []config.Provider{{Name: "one", Kind: "vonage", Rate: 30}, {Name: "two", Kind: "twilio"}, {Name: "three", Kind: "twilio"}},
-	Routes:    []config.Route{{Countries: []string{"DE", "AT"}, Providers: []string{"three", "two"}}},
+	Routes:    map[string][]string{"DE": {"three", "two"}, "AT": {"three", "two"}},
 }
 
 // desk is an operator's console with these providers.

@@ -58,7 +58,7 @@ func (c withProviders) do(ctx context.Context, by named, do func(*console.Consol
 	if err != nil {
 		return err
 	}
-	delivery := console.Delivery{Providers: conf.Providers, Routes: conf.Routes}
+	delivery := console.Delivery{Providers: conf.Providers, Routes: conf.Orders()}
 	return withConsoleAnd(ctx, c.Common, console.Options{Delivery: delivery}, func(o *operating) error { return do(o.console, actor) })
 }
 
@@ -228,7 +228,7 @@ func tellProviders(out io.Writer, all console.Providers, now time.Time) error {
 			fmt.Fprintf(w, "%s\t-\n", line)
 		}
 	}
-	fmt.Fprintln(w, "\t\t\t\nCOUNTRY\tASKED IN THIS ORDER\tDECIDED\t")
+	fmt.Fprintln(w, "\t\t\t\nCOUNTRY\tASKED, ONE AFTER THE OTHER\tORDER\t")
 	for _, r := range all.Routes {
 		order, by := strings.Join(r.Providers, ", "), "as configured"
 		if r.SetAt != nil {
@@ -236,7 +236,9 @@ func tellProviders(out io.Writer, all console.Providers, now time.Time) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t\n", cmp.Or(r.Country, "any other"), cmp.Or(order, "nobody"), by)
 	}
-	fmt.Fprintln(w, "\t\t\t\nPROVIDER\tCOUNTRY\tANSWERS\tSINCE\tTYPED\tPLACE\tRECEIPTS WITHIN")
+	if slices.ContainsFunc(all.Providers, func(p console.Provider) bool { return len(p.Health) > 0 }) {
+		fmt.Fprintln(w, "\t\t\t\nPROVIDER\tCOUNTRY\tANSWERS\tSINCE\tTYPED\tPLACE\tRECEIPTS WITHIN")
+	}
 	for _, p := range all.Providers {
 		for _, h := range p.Health {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, cmp.Or(h.Country, "all"), answers(h), stamp(h.BreakerSince), typed(h), place(h, now), receipts(h))

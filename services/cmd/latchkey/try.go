@@ -100,7 +100,7 @@ func (c *providerTest) number(in io.Reader) (phone.Number, error) {
 	}
 	to, err := phone.Parse(text, "")
 	if err != nil {
-		return to, fmt.Errorf("--to: %w (write it with + and the country's code)", err)
+		return to, fmt.Errorf("--to: %w", err) // which does not quote it
 	}
 	return to, nil
 }

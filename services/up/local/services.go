@@ -54,7 +54,7 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	o.Login.People, err = keys.People()
 	read(err)
 	o.Console.People = o.Login.People
-	o.Console.Delivery = console.Delivery{Providers: c.Providers, Routes: c.Routes}
+	o.Console.Delivery = console.Delivery{Providers: c.Providers, Routes: c.Orders()}
 	o.Console.Served = &console.Served{Origin: at.Console, Login: at.Login}
 	o.Console.Served.FormMAC, err = keys.FormMAC()
 	read(err)
