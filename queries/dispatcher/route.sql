@@ -30,9 +30,10 @@ ON CONFLICT (provider, country) DO UPDATE SET breaker = excluded.breaker, breake
 RETURNING breaker_changed_at;
 
 -- name: ProbeClaim :execrows
--- Of all instances one may try an open provider, once in the given time.
+-- Of all instances one may try an open provider, once in the given time, and earlier by as much as is said.
 UPDATE provider_health SET probe_after = now() + (@probe_seconds::double precision) * interval '1 second'
-WHERE provider = @provider AND country = @country AND breaker = 'open' AND probe_after <= now();
+WHERE provider = @provider AND country = @country AND breaker = 'open'
+    AND probe_after <= now() + (@early_seconds::double precision) * interval '1 second';
 
 -- name: MeasureBegin :one
 -- Whether this instance is to measure now: one does, and not twice in the given time.

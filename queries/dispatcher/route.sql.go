@@ -270,18 +270,25 @@ func (q *Queries) MeasureBegin(ctx context.Context, pauseSeconds float64) (bool,
 
 const probeClaim = `-- name: ProbeClaim :execrows
 UPDATE provider_health SET probe_after = now() + ($1::double precision) * interval '1 second'
-WHERE provider = $2 AND country = $3 AND breaker = 'open' AND probe_after <= now()
+WHERE provider = $2 AND country = $3 AND breaker = 'open'
+    AND probe_after <= now() + ($4::double precision) * interval '1 second'
 `
 
 type ProbeClaimParams struct {
 	ProbeSeconds float64
 	Provider     string
 	Country      string
+	EarlySeconds float64
 }
 
-// Of all instances one may try an open provider, once in the given time.
+// Of all instances one may try an open provider, once in the given time, and earlier by as much as is said.
 func (q *Queries) ProbeClaim(ctx context.Context, arg ProbeClaimParams) (int64, error) {
-	result, err := q.db.Exec(ctx, probeClaim, arg.ProbeSeconds, arg.Provider, arg.Country)
+	result, err := q.db.Exec(ctx, probeClaim,
+		arg.ProbeSeconds,
+		arg.Provider,
+		arg.Country,
+		arg.EarlySeconds,
+	)
 	if err != nil {
 		return 0, err
 	}

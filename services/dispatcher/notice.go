@@ -14,7 +14,6 @@ import (
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/device"
-	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/mail"
@@ -131,16 +130,16 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 		return
 	}
 	turn := int(t.row.Tries) - 1
-	providers := d.router.Rank(to.Country(), t.row.ID)
-	if len(providers) == 0 {
-		t.retry = noticeBackoff(turn)
+	c, wait := d.router.Turn(to.Country(), t.row.ID, turn)
+	if wait > 0 {
+		t.retry = max(wait, noticeBackoff(0))
 		return
 	}
-	t.provider = providers[turn%len(providers)]
+	t.provider = c.Provider
 	limit, cancel := context.WithTimeout(ctx, sms.MaxAttempt)
 	defer cancel()
 	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Body: sms.NewBody(text)})
-	d.router.Done(router.Choice{Provider: t.provider}, to.Country(), out)
+	d.router.Done(c, to.Country(), out)
 	switch out.Ending {
 	case sms.Accepted:
 		t.ending = noticeSent
@@ -148,8 +147,8 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 	case sms.RefusedNever:
 		t.ending = noticeNever
 	default: // a text that may have arrived is better sent twice than not at all
-		if t.retry = 0; int(t.row.Tries)%len(providers) == 0 {
-			t.retry = noticeBackoff(turn / len(providers))
+		if t.retry = 0; int(t.row.Tries)%len(d.providers) == 0 {
+			t.retry = noticeBackoff(turn / len(d.providers))
 		}
 	}
 	d.o.Logger.Warn("notice was not accepted", "notice", uuid.UUID(t.row.ID), "provider", t.provider, "ending", string(out.Ending), "reason", string(out.Reason), "vendor_code", out.VendorCode)

@@ -18,6 +18,8 @@ const (
 	// probePause is how long an open breaker lets nothing pass, and the least time between
 	// two texts that try the provider, of all instances together.
 	probePause = 10 * time.Second
+	// lastHope is that time where no provider answers.
+	lastHope = 2 * time.Second
 	// writeTime bounds the telling of one change.
 	writeTime = 3 * time.Second
 )
@@ -164,10 +166,10 @@ func (r *Router) write(ctx context.Context, t transition) error {
 }
 
 // claimProbe asks to be the one who tries an open provider now.
-func (r *Router) claimProbe(ctx context.Context, k key, now time.Time) bool {
+func (r *Router) claimProbe(ctx context.Context, k key, now time.Time, early time.Duration) bool {
 	r.mu.Lock()
 	b := r.breakers[k]
-	due := b != nil && !b.probeAfter.After(now)
+	due := b != nil && !b.probeAfter.After(now.Add(early))
 	if due {
 		b.probeAfter = now.Add(probePause) // whoever wins: nobody here asks again before
 	}
@@ -177,7 +179,7 @@ func (r *Router) claimProbe(ctx context.Context, k key, now time.Time) bool {
 	}
 	limit, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	n, err := r.q.ProbeClaim(limit, queries.ProbeClaimParams{Provider: k.provider, Country: k.country, ProbeSeconds: probePause.Seconds()})
+	n, err := r.q.ProbeClaim(limit, queries.ProbeClaimParams{Provider: k.provider, Country: k.country, ProbeSeconds: probePause.Seconds(), EarlySeconds: early.Seconds()})
 	return err == nil && n == 1
 }
 

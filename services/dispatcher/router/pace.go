@@ -100,8 +100,10 @@ func (p *pace) throttled(now time.Time, retryAfter time.Duration) {
 	}
 	p.cutAt = now
 	p.turn(now)
-	if p.now == 0 {
-		p.set(max(1, float64(max(p.last, p.count))))
+	// What it took in a second is nearer to its rate than a pace that is set far too high.
+	took := float64(max(p.last, p.count))
+	if p.now == 0 || took > 0 && took < p.now {
+		p.now = took
 	}
 	p.set(max(1, p.now*cut))
 }
@@ -118,7 +120,7 @@ func (p *pace) tick(now time.Time, instances int) {
 	switch since := now.Sub(p.cutAt); {
 	case p.now == 0 || p.now == p.share || since < 2*time.Second:
 	case p.whole > 0:
-		p.set(min(p.share, p.now+p.share*grow))
+		p.set(min(p.share, p.now+max(p.now*grow, 0.5)))
 	case since > calm:
 		p.set(0)
 	default:

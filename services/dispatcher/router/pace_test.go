@@ -38,7 +38,7 @@ func offered(start time.Time, p *pace, vendor *rate.Limiter, perSecond, seconds 
 // goes elsewhere, and it has to throttle at most 2 %.
 func TestPaceKeepsToTheVendorsRate(t *testing.T) {
 	t.Parallel()
-	for name, configured := range map[string]float64{"a known rate": 27, "a rate that is too high": 40, "no known rate": 0} {
+	for name, configured := range map[string]float64{"a known rate": 27, "a rate that is too high": 40, "a rate that is far too high": 10_000, "no known rate": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, vendor := newPace(configured), rate.NewLimiter(30, 30)

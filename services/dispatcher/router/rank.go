@@ -56,7 +56,7 @@ const (
 	recovering // half-open, beyond its share
 )
 
-// rank returns who may be asked, the best first, and which open breakers wait for a probe.
+// rank returns who may be asked, the best first, and which open breakers a probe might close.
 func (r *Router) rank(w Want, now time.Time) (all []candidate, probes []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,9 +74,7 @@ func (r *Router) rank(w Want, now time.Time) (all []candidate, probes []key) {
 		case r.paces[p].pausedUntil(now):
 			continue
 		case state == open:
-			if b := r.breakers[worst]; !b.probeAfter.After(now) {
-				probes = append(probes, worst)
-			}
+			probes = append(probes, worst)
 			continue
 		case state == halfOpen && draw >= halfOpenShare:
 			c.why, c.tier = Reserve, recovering

@@ -133,14 +133,37 @@ type Choice struct {
 func (r *Router) Choose(ctx context.Context, w Want) (Choice, time.Duration) {
 	now := time.Now()
 	ranked, probes := r.rank(w, now)
-	for _, k := range probes { // while nobody waits for the answer of another
-		if len(w.Turns) == 0 && r.claimProbe(ctx, k, now) {
+	early := time.Duration(0)
+	if len(ranked) == 0 {
+		early = probePause - lastHope
+	}
+	for _, k := range probes {
+		// A text that failed elsewhere tries nothing, unless nobody is left to ask.
+		if (len(w.Turns) == 0 || len(ranked) == 0) && r.claimProbe(ctx, k, now, early) {
 			return r.chosen(Choice{Provider: k.provider, Why: Probe}), 0
 		}
 	}
+	return r.first(ranked, maxDelay, now)
+}
+
+// Turn is Choose for what may wait, as notices do: the n-th provider of the ranking, from 0,
+// or the next that takes a text at once.
+func (r *Router) Turn(country string, id uuid.UUID, n int) (Choice, time.Duration) {
+	now := time.Now()
+	ranked, _ := r.rank(Want{Country: country, Challenge: id}, now)
+	if len(ranked) > 0 {
+		n %= len(ranked)
+		ranked = append(ranked[n:], ranked[:n]...)
+	}
+	return r.first(ranked, 0, now)
+}
+
+// first takes the place of a text with the first provider whose vendor takes one within a
+// delay. Where none does it returns how long to wait.
+func (r *Router) first(ranked []candidate, most time.Duration, now time.Time) (Choice, time.Duration) {
 	wait := every
 	for _, c := range ranked {
-		delay, ok := r.paces[c.provider].take(now, maxDelay)
+		delay, ok := r.paces[c.provider].take(now, most)
 		if ok {
 			return r.chosen(Choice{Provider: c.provider, Why: c.why, Delay: delay}), 0
 		}
@@ -155,7 +178,7 @@ func (r *Router) chosen(c Choice) Choice {
 }
 
 // Rank returns the providers for a country, the best first, without taking anything of
-// their rates: for what may wait, as notices do. Those that do not answer are not in it.
+// their rates. Those that do not answer are not in it.
 func (r *Router) Rank(country string, id uuid.UUID) []string {
 	ranked, _ := r.rank(Want{Country: country, Challenge: id}, time.Now())
 	names := make([]string, len(ranked))

@@ -188,6 +188,33 @@ func TestProbesAreRationedAcrossInstances(t *testing.T) {
 	})
 }
 
+// Where nobody answers, people wait for the first that does: it is found within seconds.
+func TestNobodyIsLeftButTheOnesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := o.running()
+	for range 5 {
+		r.Done(router.Choice{Provider: "a"}, "CA", down)
+		r.Done(router.Choice{Provider: "b"}, "CA", down)
+	}
+	until(t, "both to be told", func() bool {
+		var n int
+		return o.owner.QueryRow(t.Context(), "SELECT count(*) FROM provider_health WHERE breaker = 'open'").Scan(&n) == nil && n == 4
+	})
+	if c, wait := r.Choose(t.Context(), router.Want{Country: "CA", Challenge: uuid.New()}); wait <= 0 {
+		t.Errorf("%q is asked at once after it failed", c.Provider)
+	}
+	o.exec("UPDATE provider_health SET probe_after = now() + interval '7 seconds'")
+	if err := r.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// One that failed elsewhere may try too.
+	c, _ := r.Choose(t.Context(), router.Want{Country: "CA", Challenge: uuid.New(), Turns: map[string]int{"a": 1}})
+	if c.Why != router.Probe {
+		t.Errorf("three seconds after the failures the answer is %+v, want a probe", c)
+	}
+}
+
 func TestASecondFailureAfterAProbeKeepsItShut(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

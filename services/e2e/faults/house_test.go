@@ -59,8 +59,9 @@ type house struct {
 	together           bool
 	db                 *pgxpool.Pool // of the main database, as superuser
 	folks              []*life
-	since              uint64 // how much of the journal earlier faults filled
-	wiped              bool   // the bus lost its store: not every event is on the stream any more
+	numbers            map[string]bool // given out: two people with one would read each other's texts
+	since              uint64          // how much of the journal earlier faults filled
+	wiped              bool            // the bus lost its store: not every event is on the stream any more
 }
 
 // newHouse starts an installation and waits until it is ready: a process for each part, or,
@@ -81,7 +82,7 @@ func newHouse(t testing.TB, dice *rand.Rand, together bool) *house {
 		}
 	})
 	h := &house{t: t, dir: dir, data: filepath.Join(dir, "data"), logs: filepath.Join(dir, "logs"), binary: filepath.Join(dir, "latchkey"),
-		address: map[string]string{}, metrics: map[string]string{}, parts: map[string]*process{}, looked: map[string]int64{}, dice: dice, together: together}
+		address: map[string]string{}, metrics: map[string]string{}, parts: map[string]*process{}, looked: map[string]int64{}, numbers: map[string]bool{}, dice: dice, together: together}
 	// PostgreSQL's own user, where we are root, passes through to its folder.
 	if err := errors.Join(os.Chmod(dir, 0o711), os.Mkdir(h.data, 0o711), os.Mkdir(h.logs, 0o700), build(h.binary)); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,12 @@ func (h *house) person(withPassword bool) *life {
 		h.t.Fatal(err)
 	}
 	// The block of numbers moves with the seed, so that a search for them finds no chance neighbours.
-	l := &life{h: h, member: uuid.New(), number: fmt.Sprintf("+1604%07d", 2_000_000+h.dice.IntN(7_999_999)), key: key}
+	number := ""
+	for number == "" || h.numbers[number] {
+		number = fmt.Sprintf("+1604%07d", 2_000_000+h.dice.IntN(7_999_999))
+	}
+	h.numbers[number] = true
+	l := &life{h: h, member: uuid.New(), number: number, key: key}
 	body := map[string]any{"role": "provider", "phone": l.number}
 	if withPassword {
 		l.userID, l.password = fmt.Sprintf("person-%d-%x", len(h.folks), h.dice.Uint32()), fmt.Sprintf("Pw-%016x%016x", h.dice.Uint64(), h.dice.Uint64())
