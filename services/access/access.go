@@ -69,11 +69,12 @@ const (
 
 	SeeProviders   Action = "see_providers" // of the installation, as what follows: who carries texts, and how well
 	SteerProviders Action = "steer_providers"
+	GrantOperator  Action = "grant_operator_right"
 )
 
 // Actions is the closed set of actions.
 var Actions = []Action{SeeOptions, ChangeOptions, List, ListOwn, See, Create, Update, Deactivate, Reactivate, Unlock, ResetPassword, ShowNumber,
-	RevokeDevice, RegistrationCode, Approve, Assign, Import, ExportPerson, Erase, SeeProviders, SteerProviders}
+	RevokeDevice, RegistrationCode, Approve, Assign, Import, ExportPerson, Erase, SeeProviders, SteerProviders, GrantOperator}
 
 // Target is the person that something is done to. For Create and for a change of role the
 // Role is the one that the person shall have: ask for both the old and the new.
@@ -94,13 +95,15 @@ func (a Actor) In(action Action) bool {
 		return a.Kind == Member && a.Role != device.Client
 	case SeeProviders, SteerProviders:
 		return a.Kind == Operator || a.Kind == Member && a.Operates
+	case GrantOperator: // who has it does not hand it on
+		return a.Kind == Operator
 	}
 	return false
 }
 
 // To reports whether an actor may do something to a person of the same account.
 func (a Actor) To(action Action, t Target) bool {
-	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, ListOwn, Import, SeeProviders, SteerProviders}, action) {
+	if a.In(action) || slices.Contains([]Action{SeeOptions, ChangeOptions, List, ListOwn, Import, SeeProviders, SteerProviders, GrantOperator}, action) {
 		return a.In(action)
 	}
 	self := a.Kind == Member && a.ID == t.ID

@@ -45,6 +45,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		}
 		_, tokens[string(role)] = s.signedIn(n)
 	}
+	tokens["operator"], _ = s.operator("operates")
 	foreignStaff := s.person(console.NewMember{Role: device.Provider}).ID.String()
 	const manages, owners = "owner administrator key", "owner key"
 	for _, r := range []struct {
@@ -53,10 +54,10 @@ func TestWhoMayAskWhat(t *testing.T) {
 		may          string // who is answered 2xx; the others 403
 		ok           int
 	}{
-		{"GET", "/v1/me", nil, "owner administrator supervisor provider client key foreign", 200},
+		{"GET", "/v1/me", nil, "owner administrator supervisor provider client operator key foreign", 200},
 		{"GET", "/v1/options", nil, "owner", 200},
 		{"PATCH", "/v1/options", map[string]any{"upgrade_jump": 5}, "owner", 200},
-		{"GET", "/v1/me/clients", nil, "owner administrator supervisor provider", 200},
+		{"GET", "/v1/me/clients", nil, "owner administrator supervisor provider operator", 200},
 		{"GET", "/v1/members", nil, manages + " foreign", 200},
 		{"POST", "/v1/members", map[string]any{"role": "provider"}, manages + " foreign", 201},
 		{"POST", "/v1/members", map[string]any{"role": "owner"}, owners + " foreign", 201},
@@ -97,6 +98,13 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/v1/members/{owner}/export", nil, owners, 202},
 		{"POST", "/v1/members/{staff}/erase", "confirm", manages, 202},
 		{"POST", "/v1/members/{owner}/erase", "confirm", owners, 202},
+		{"GET", "/v1/providers", nil, "operator", 200},
+		{"PUT", "/v1/providers/one/pin", nil, "operator", 200},
+		{"DELETE", "/v1/providers/one/pin", nil, "operator", 200},
+		{"PUT", "/v1/providers/one/drain", nil, "operator", 200},
+		{"DELETE", "/v1/providers/one/drain", nil, "operator", 200},
+		{"PUT", "/v1/provider-order", map[string]any{"providers": []string{"two", "one"}}, "operator", 200},
+		{"DELETE", "/v1/provider-order", nil, "operator", 200},
 	} {
 		for who, token := range tokens {
 			path := s.fill(r.path, foreignStaff)
@@ -121,7 +129,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 	for _, r := range new(console.Console).Routes() {
 		method, path, _ := strings.Cut(r, " ")
 		for status, token := range map[int]string{401: "", 403: s.unchanged()} {
-			if a := s.call(token, method, s.fill(strings.NewReplacer("{id}", "{staff}", "{staff}", foreignStaff, "{code}", "{waiting}").Replace(path), foreignStaff), nil); a.status != status {
+			if a := s.call(token, method, s.fill(strings.NewReplacer("{id}", "{staff}", "{staff}", foreignStaff, "{code}", "{waiting}", "{provider}", "one").Replace(path), foreignStaff), nil); a.status != status {
 				t.Errorf("%s is answered %d %v, want %d", r, a.status, a.body, status)
 			}
 		}
@@ -221,6 +229,7 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 		asOwner("no JSON", r[0], r[1], "x", 415, "unsupported-media-type", "If-Match", "*", "Content-Type", "text/plain")
 	}
 	s.asksOptions()
+	s.asksProviders(provider)
 	s.asksImport(key)
 	asOwner("a list as a file", "GET", "/v1/members/export", nil, 200, "")
 	asOwner("a page of a list as a file", "GET", "/v1/members/export?limit=1", nil, 400, "bad-query")
@@ -266,7 +275,7 @@ func TestEveryAnswerIsGivenAsDescribed(t *testing.T) {
 	asOwner("all devices", "DELETE", devices, nil, 204, "")
 	for _, r := range s.Routes() {
 		method, route, _ := strings.Cut(r, " ")
-		at := strings.NewReplacer("{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration, "{job}", job, "{code}", code.String()).Replace(route)
+		at := strings.NewReplacer("{provider}", "one", "{id}", strings.TrimPrefix(client, "/v1/members/"), "{staff}", staff, "{device}", registration, "{job}", job, "{code}", code.String()).Replace(route)
 		s.wants(r, s.call("", method, at, nil), 401, "no-session")
 		s.wants(r, s.call(unchanged, method, at, nil), 403, "password-must-change")
 		if strings.Contains(route, "{id}") || strings.Contains(route, "{job}") || strings.Contains(route, "{code}") {

@@ -63,7 +63,7 @@ func newClinic(t *testing.T, a console.Account) *clinic {
 	c.owner = c.db.Owner(t)
 	c.options = console.Options{Hashing: 8, Pool: c.db.Pool(t, "console"), KeysPool: c.db.KeysPool(t, "console"), Bus: c.bus,
 		People:  seal.People{Dispatcher: c.dispatcher.Public(), Auditor: newKey(t).Public(), IndexMAC: newMAC(t)},
-		Details: opener{}}
+		Details: opener{}, Delivery: delivery}
 	var err error
 	if c.Console, err = console.New(c.options); err != nil {
 		t.Fatal(err)

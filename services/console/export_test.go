@@ -40,10 +40,11 @@ func (c *Console) Occupy() (release func()) {
 
 // Requests and Answers are the bodies of the API, by the names of their schemas.
 var (
-	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}, "EraseRequest": eraseRequest{}}
+	Requests = map[string]any{"NewMember": NewMember{}, "MemberUpdate": MemberUpdate{}, "OptionsUpdate": OptionsUpdate{}, "EraseRequest": eraseRequest{}, "OrderRequest": orderRequest{}}
 	Answers  = map[string]any{"Me": me{}, "Member": Member{}, "Made": madeAnswer{}, "Password": passwordAnswer{}, "Members": membersAnswer{}, "Listed": Listed{},
 		"Devices": devicesAnswer{}, "Device": Device{}, "Assignments": assignmentsAnswer{}, "Assigned": Assigned{}, "Options": AccountOptions{}, "OptionsReport": OptionsReport{},
-		"Shown": details.Shown{}, "Job": PrivacyJob{}, "ImportReport": ImportReport{}, "RowFault": RowFault{}}
+		"Shown": details.Shown{}, "Job": PrivacyJob{}, "ImportReport": ImportReport{}, "RowFault": RowFault{},
+		"Providers": Providers{}, "Provider": Provider{}, "ProviderRule": ProviderRule{}, "ProviderHealth": ProviderHealth{}, "ProviderRoute": ProviderRoute{}}
 )
 
 // Pages lists the patterns of the pages for who is signed in.

@@ -273,6 +273,11 @@ func (s steering) orderFaults(country string, names []string) error {
 			f.add("providers", "twice", fmt.Sprintf("%s is named twice.", name))
 		}
 	}
+	return f.orderProblem()
+}
+
+// orderProblem is that of an order that cannot be; nil where nothing is wrong.
+func (f faults) orderProblem() error {
 	return f.of(web.NewProblem(http.StatusUnprocessableEntity, "bad-order", "Not an order of these providers", f.sentences()))
 }
 

@@ -28,14 +28,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T) desk {
-	c := newClinic(t, console.Account{})
-	o := c.options
-	o.Registerer, o.Delivery = nil, delivery
-	var err error
-	if c.Console, err = console.New(o); err != nil {
-		t.Fatal(err)
-	}
-	return desk{c, access.Actor{Kind: access.Operator, Name: "night-shift"}}
+	return desk{newClinic(t, console.Account{}), access.Actor{Kind: access.Operator, Name: "night-shift"}}
 }
 
 func (d desk) all() console.Providers {

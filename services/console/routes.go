@@ -22,7 +22,7 @@ type route struct {
 
 // api is the whole API: what schema/http/console.yaml describes.
 func (c *Console) api() []route {
-	return slices.Concat([]route{{"GET /v1/me", c.getMe}, {"GET /v1/options", c.getOptions}, {"PATCH /v1/options", c.patchOptions}}, c.members(), c.registrations(), c.privacy())
+	return slices.Concat([]route{{"GET /v1/me", c.getMe}, {"GET /v1/options", c.getOptions}, {"PATCH /v1/options", c.patchOptions}}, c.members(), c.registrations(), c.privacy(), c.steers())
 }
 
 func (c *Console) routes(mux *http.ServeMux) {
@@ -60,10 +60,12 @@ type me struct {
 	ID      uuid.UUID   `json:"id"`
 	Account uuid.UUID   `json:"account"`
 	Role    device.Role `json:"role,omitempty"` // of a member
+
+	Operator bool `json:"operator,omitempty"` // a member with the operator right, in a session where it counts
 }
 
 func (c *Console) getMe(w http.ResponseWriter, _ *http.Request, who person) error {
-	web.WriteJSON(w, http.StatusOK, me{who.Kind, who.ID, who.Account, who.Role})
+	web.WriteJSON(w, http.StatusOK, me{who.Kind, who.ID, who.Account, who.Role, who.Operates})
 	return nil
 }
 

@@ -30,6 +30,8 @@ type person struct {
 	access.Actor
 	UserID, AccountName       string
 	Language, AccountLanguage string // "" where none was chosen
+
+	lacksFactor bool // has the operator right, which does not count in a session without a second factor
 }
 
 // byCookie returns who has a session of the console. seen says that it was seen just now.
@@ -56,7 +58,7 @@ func (c *Console) byCookie(ctx context.Context, token string) (person, error) {
 func admit(row queries.PersonBySessionRow) (person, error) {
 	proved := slices.Contains(row.Amr, "mfa")
 	p := person{access.Actor{Kind: access.Member, Account: row.AccountID, ID: row.MemberID, Role: device.Role(row.Role), Operates: row.Operates && proved},
-		row.UserID, row.AccountName, row.Language, row.AccountLanguage}
+		row.UserID, row.AccountName, row.Language, row.AccountLanguage, row.Operates && !proved}
 	switch {
 	case (row.TwoFactor || row.AccountKind == string(device.StandaloneMobile)) && !proved:
 		return person{}, errSecondFactor

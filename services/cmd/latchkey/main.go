@@ -33,6 +33,7 @@ type commands struct {
 	Device     deviceCommands     `cmd:"" help:"List people's registrations, and revoke them." group:"Operating"`
 	Software   softwareCommands   `cmd:"" help:"List what people sign in to." group:"Operating"`
 	Provider   providerCommands   `cmd:"" help:"See who carries texts, test, pin, drain and order the providers." group:"Operating"`
+	Operator   operatorCommands   `cmd:"" help:"Give people the operator right, and take it away." group:"Operating"`
 	DeadLetter deadLetterCommands `cmd:"" name:"deadletter" help:"See messages that could not be handled, and have them handled again." group:"Operating"`
 
 	Audit auditCommands `cmd:"" help:"Replay events, and see alarms." group:"Auditing"`

@@ -103,10 +103,13 @@ func (w *tee) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-var isID = regexp.MustCompile(`^[0-9a-fA-F-]{36}$`)
+var (
+	isID   = regexp.MustCompile(`^[0-9a-fA-F-]{36}$`)
+	isName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+)
 
 // find returns the path of the document that an address is of, with the values of its
-// parameters; "" where there is none. Parameters are ids.
+// parameters; "" where there is none. Parameters are ids, but of {provider}, which is a name.
 func (c *Contract) find(u *url.URL) (path string, params map[string]string) {
 	got := strings.Split(u.EscapedPath(), "/")
 	for path := range c.Doc.Paths.Map() {
@@ -124,7 +127,7 @@ func match(template, got []string) map[string]string {
 	params := map[string]string{}
 	for i, part := range template {
 		switch {
-		case strings.HasPrefix(part, "{") && isID.MatchString(got[i]):
+		case part == "{provider}" && isName.MatchString(got[i]), strings.HasPrefix(part, "{") && isID.MatchString(got[i]):
 			params[strings.Trim(part, "{}")] = got[i]
 		case part != got[i]:
 			return nil
