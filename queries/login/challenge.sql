@@ -31,7 +31,7 @@ SELECT id::uuid AS id, (now() + (@valid_seconds::integer) * interval '1 second')
 -- How challenges stand, for many at once; without seeds, numbers and vendors' references. One
 -- whose number is not the member's any more is over.
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.purpose, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
-    c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
+    m.phone_index, c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
     coalesce((
         SELECT jsonb_agg(jsonb_build_object('request', a.request_no, 'text', a.text_no, 'ending', coalesce(a.ending, ''),

@@ -111,7 +111,7 @@ func (q *Queries) ChallengeInsert(ctx context.Context, arg ChallengeInsertParams
 
 const challengeState = `-- name: ChallengeState :many
 SELECT c.id, c.account_id, c.member_id, c.software_id, c.purpose, c.origin, c.device_kind, c.device_thumbprint, c.phone_last_two,
-    c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
+    m.phone_index, c.created_at, c.expires_at, c.tries, coalesce(c.end_reason, CASE WHEN c.expires_at <= now() OR m.phone_version <> c.phone_version OR m.deactivated_at IS NOT NULL THEN 'expired' ELSE '' END)::text AS end_reason,
     now()::timestamptz AS now, r.requests::integer AS requests, r.last_requested_at::timestamptz AS last_requested_at,
     coalesce((
         SELECT jsonb_agg(jsonb_build_object('request', a.request_no, 'text', a.text_no, 'ending', coalesce(a.ending, ''),
@@ -133,6 +133,7 @@ type ChallengeStateRow struct {
 	DeviceKind       string
 	DeviceThumbprint []byte
 	PhoneLastTwo     string
+	PhoneIndex       []byte
 	CreatedAt        time.Time
 	ExpiresAt        time.Time
 	Tries            int16
@@ -164,6 +165,7 @@ func (q *Queries) ChallengeState(ctx context.Context, ids [][16]byte) ([]Challen
 			&i.DeviceKind,
 			&i.DeviceThumbprint,
 			&i.PhoneLastTwo,
+			&i.PhoneIndex,
 			&i.CreatedAt,
 			&i.ExpiresAt,
 			&i.Tries,

@@ -17,6 +17,7 @@ WITH q AS (
 SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::bytea AS thumbprint,
     m.account_id, m.role, m.public_key, (m.deactivated_at IS NOT NULL)::boolean AS deactivated, (m.locked_at IS NOT NULL)::boolean AS repudiated,
     m.phone_sealed, m.phone_version, coalesce(m.phone_country, '')::text AS phone_country, coalesce(m.phone_last_two, '')::text AS phone_last_two,
+    m.phone_index,
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
     (cardinality(a.countries) > 0 AND coalesce(m.phone_country, '') <> ALL (a.countries))::boolean AS country_refused,
@@ -58,6 +59,7 @@ type CheckReadRow struct {
 	PhoneVersion    int32
 	PhoneCountry    string
 	PhoneLastTwo    string
+	PhoneIndex      []byte
 	AccountKind     string
 	TwoFactor       bool
 	Demographics    bool
@@ -107,6 +109,7 @@ func (q *Queries) CheckRead(ctx context.Context, arg CheckReadParams) ([]CheckRe
 			&i.PhoneVersion,
 			&i.PhoneCountry,
 			&i.PhoneLastTwo,
+			&i.PhoneIndex,
 			&i.AccountKind,
 			&i.TwoFactor,
 			&i.Demographics,

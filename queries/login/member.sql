@@ -112,6 +112,37 @@ SELECT (added.count + coalesce((
         AND l.window_start > now() - (@window_seconds::integer) * interval '1 second'), 0))::integer
 FROM added CROSS JOIN w;
 
+-- name: LimitTake :many
+-- Counts texts before they are asked for: each key once, with all that a batch adds to it. What
+-- was counted before in the window that ends now comes back. The rows are locked until the end
+-- of the transaction, so that of two batches one sees the other's.
+WITH q AS (
+    SELECT unnest(@scopes::text[]) AS scope, unnest(@key_digests::bytea[]) AS key_digest,
+        unnest(@window_seconds::integer[]) AS window_seconds, unnest(@counts::integer[]) AS n
+), w AS (
+    SELECT q.*, to_timestamp(floor(extract(epoch FROM now()) * 10 / q.window_seconds) * q.window_seconds / 10) AS start FROM q
+), added AS (
+    INSERT INTO limit_counter AS c (scope, key_digest, window_start, count)
+    SELECT w.scope, w.key_digest, w.start, w.n FROM w ORDER BY w.scope, w.key_digest
+    ON CONFLICT (scope, key_digest, window_start) DO UPDATE SET count = c.count + excluded.count
+    RETURNING c.scope, c.key_digest, c.count
+)
+SELECT w.scope::text AS scope, w.key_digest::bytea AS key_digest, (added.count - w.n + coalesce((
+    SELECT sum(l.count) FROM limit_counter l
+    WHERE l.scope = w.scope AND l.key_digest = w.key_digest AND l.window_start < w.start
+        AND l.window_start > now() - w.window_seconds * interval '1 second'), 0))::integer AS before
+FROM w JOIN added ON added.scope = w.scope AND added.key_digest = w.key_digest;
+
+-- name: LimitGive :exec
+-- Takes back, in the transaction of LimitTake, what was counted of texts that are not asked for.
+WITH q AS (
+    SELECT unnest(@scopes::text[]) AS scope, unnest(@key_digests::bytea[]) AS key_digest,
+        unnest(@window_seconds::integer[]) AS window_seconds, unnest(@counts::integer[]) AS n
+)
+UPDATE limit_counter c SET count = c.count - q.n FROM q
+WHERE c.scope = q.scope AND c.key_digest = q.key_digest
+    AND c.window_start = to_timestamp(floor(extract(epoch FROM now()) * 10 / q.window_seconds) * q.window_seconds / 10);
+
 -- name: LimitRead :one
 SELECT coalesce(sum(count), 0)::integer FROM limit_counter
 WHERE scope = @scope AND key_digest = @key_digest AND window_start > now() - (@window_seconds::integer) * interval '1 second';

@@ -130,6 +130,34 @@ func (q *Queries) LimitClear(ctx context.Context, arg LimitClearParams) error {
 	return err
 }
 
+const limitGive = `-- name: LimitGive :exec
+WITH q AS (
+    SELECT unnest($1::text[]) AS scope, unnest($2::bytea[]) AS key_digest,
+        unnest($3::integer[]) AS window_seconds, unnest($4::integer[]) AS n
+)
+UPDATE limit_counter c SET count = c.count - q.n FROM q
+WHERE c.scope = q.scope AND c.key_digest = q.key_digest
+    AND c.window_start = to_timestamp(floor(extract(epoch FROM now()) * 10 / q.window_seconds) * q.window_seconds / 10)
+`
+
+type LimitGiveParams struct {
+	Scopes        []string
+	KeyDigests    [][]byte
+	WindowSeconds []int32
+	Counts        []int32
+}
+
+// Takes back, in the transaction of LimitTake, what was counted of texts that are not asked for.
+func (q *Queries) LimitGive(ctx context.Context, arg LimitGiveParams) error {
+	_, err := q.db.Exec(ctx, limitGive,
+		arg.Scopes,
+		arg.KeyDigests,
+		arg.WindowSeconds,
+		arg.Counts,
+	)
+	return err
+}
+
 const limitRead = `-- name: LimitRead :one
 SELECT coalesce(sum(count), 0)::integer FROM limit_counter
 WHERE scope = $1 AND key_digest = $2 AND window_start > now() - ($3::integer) * interval '1 second'
@@ -155,6 +183,66 @@ DELETE FROM limit_counter WHERE window_start < now() - interval '2 days'
 func (q *Queries) LimitSweep(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, limitSweep)
 	return err
+}
+
+const limitTake = `-- name: LimitTake :many
+WITH q AS (
+    SELECT unnest($1::text[]) AS scope, unnest($2::bytea[]) AS key_digest,
+        unnest($3::integer[]) AS window_seconds, unnest($4::integer[]) AS n
+), w AS (
+    SELECT q.scope, q.key_digest, q.window_seconds, q.n, to_timestamp(floor(extract(epoch FROM now()) * 10 / q.window_seconds) * q.window_seconds / 10) AS start FROM q
+), added AS (
+    INSERT INTO limit_counter AS c (scope, key_digest, window_start, count)
+    SELECT w.scope, w.key_digest, w.start, w.n FROM w ORDER BY w.scope, w.key_digest
+    ON CONFLICT (scope, key_digest, window_start) DO UPDATE SET count = c.count + excluded.count
+    RETURNING c.scope, c.key_digest, c.count
+)
+SELECT w.scope::text AS scope, w.key_digest::bytea AS key_digest, (added.count - w.n + coalesce((
+    SELECT sum(l.count) FROM limit_counter l
+    WHERE l.scope = w.scope AND l.key_digest = w.key_digest AND l.window_start < w.start
+        AND l.window_start > now() - w.window_seconds * interval '1 second'), 0))::integer AS before
+FROM w JOIN added ON added.scope = w.scope AND added.key_digest = w.key_digest
+`
+
+type LimitTakeParams struct {
+	Scopes        []string
+	KeyDigests    [][]byte
+	WindowSeconds []int32
+	Counts        []int32
+}
+
+type LimitTakeRow struct {
+	Scope     string
+	KeyDigest []byte
+	Before    int32
+}
+
+// Counts texts before they are asked for: each key once, with all that a batch adds to it. What
+// was counted before in the window that ends now comes back. The rows are locked until the end
+// of the transaction, so that of two batches one sees the other's.
+func (q *Queries) LimitTake(ctx context.Context, arg LimitTakeParams) ([]LimitTakeRow, error) {
+	rows, err := q.db.Query(ctx, limitTake,
+		arg.Scopes,
+		arg.KeyDigests,
+		arg.WindowSeconds,
+		arg.Counts,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LimitTakeRow
+	for rows.Next() {
+		var i LimitTakeRow
+		if err := rows.Scan(&i.Scope, &i.KeyDigest, &i.Before); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const memberEmailWrite = `-- name: MemberEmailWrite :execrows

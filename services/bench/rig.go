@@ -93,6 +93,9 @@ func start(ctx context.Context, o Options, dir string) (_ *rig, err error) {
 	return r, r.api.freshNonce(ctx)
 }
 
+// wide is a limit that no run reaches.
+var wide = config.Limit{TenMinutes: 5_000_000, Day: 5_000_000}
+
 // configure writes the configuration: one web application, and both carriers.
 func (r *rig) configure(carriersURL, receipts string) (file string, err error) {
 	if err := os.MkdirAll(r.data, 0o711); err != nil {
@@ -106,8 +109,10 @@ func (r *rig) configure(carriersURL, receipts string) (file string, err error) {
 	c := config.File{
 		Softwares: []config.Software{{ID: software, Kind: "web", Name: "Latchkey", AutofillHost: "localhost"}},
 		Receipts:  receipts,
+		// All come from one address: the limits count as ever, and are never full.
+		Limits: config.Limits{Member: wide, Number: wide, Address: wide, Network: wide, Account: wide},
 		Providers: []config.Provider{
-			{Name: "vonage", Kind: "vonage", From: "Latchkey", BaseURL: carriersURL, APIKey: carriers.DemoVonageKey,
+			{Name: "vonage", Kind: "vonage", From: "Latchkey", Rate: 10_000, BaseURL: carriersURL, APIKey: carriers.DemoVonageKey,
 				APISecretFile: place("vonage.secret", carriers.DemoVonageSecret)},
 			{Name: "twilio", Kind: "twilio", From: "+15005550006", BaseURL: carriersURL, AccountSID: carriers.DemoTwilioSID,
 				AuthTokenFile: place("twilio.token", carriers.DemoTwilioToken)},

@@ -90,7 +90,7 @@ type LoginRefused struct {
 	Member   *uuid.UUID `json:"member,omitempty"`
 	Software string     `json:"software"`
 	Origin   string     `json:"origin"`
-	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown, member_locked
+	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown, member_locked, too_many_texts
 	Details  Details    `json:"details,omitempty"`
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"latchkey.dev/services/internal/dpop"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/login"
 )
 
 // send sends a request as it is and returns its status, headers and body.
@@ -289,6 +290,10 @@ func (h *house) refusals(member uuid.UUID, own []string, device string, c caller
 	want(t, "no proof", 401, "invalid-proof")(h.call("POST", signIns, nil))
 	want(t, "a wrong password", 401, "bad-credentials")(h.signIn(c.key, "ada", "wrong password!"))
 	want(t, "an unknown software", 400, "unknown-software")(h.call("POST", signIns, map[string]any{"user_id": "ada", "password": password, "software": "tv"}, proof("POST", signIns)...))
+	full := h.another(time.Minute, func(o *login.Options) { o.Limits.Account.TenMinutes = 1 })
+	full.signIn(newDevice(t), "ada", password)
+	want(t, "one text more than the account may have", 429, "too-many-texts")(full.signIn(newDevice(t), "ada", password))
+	h.contract.Also(full.contract)
 	for range 10 {
 		h.signIn(c.key, "guessed", "wrong password!")
 	}

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
+	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/words"
 )
 
@@ -32,6 +34,14 @@ type newChallenge struct {
 	facets []byte
 	member *queries.CheckReadRow
 	event  event.Event
+	limits []limitKey
+}
+
+// madeChallenge is what became of a newChallenge: without an end its proof was used before,
+// and over names the scope of the limit for which it was not made.
+type madeChallenge struct {
+	expiresAt time.Time
+	over      string
 }
 
 type newEntry struct {
@@ -47,7 +57,7 @@ type newEntry struct {
 func (l *Login) batch() {
 	l.checks = coalesce.New(coalesce.Options[checkKey, *queries.CheckReadRow]{Name: "check_read", Run: l.readChecks, Registerer: l.o.Registerer})
 	l.spends = coalesce.New(coalesce.Options[spend, bool]{Name: "proof_spend", Run: l.writeSpends, Registerer: l.o.Registerer})
-	l.challenges = coalesce.New(coalesce.Options[newChallenge, time.Time]{Name: "challenge_insert", Run: l.writeChallenges, Registerer: l.o.Registerer})
+	l.challenges = coalesce.New(coalesce.Options[newChallenge, madeChallenge]{Name: "challenge_insert", Run: l.writeChallenges, Registerer: l.o.Registerer})
 	l.states = coalesce.New(coalesce.Options[uuid.UUID, *queries.ChallengeStateRow]{Name: "challenge_state", Run: l.readStates, Registerer: l.o.Registerer})
 	l.entries = coalesce.New(coalesce.Options[newEntry, bool]{Name: "entry_insert", Run: l.writeEntries, Registerer: l.o.Registerer})
 	l.tells = coalesce.New(coalesce.Options[event.Event, struct{}]{Name: "event_insert", Run: l.writeEvents, Registerer: l.o.Registerer})
@@ -102,11 +112,31 @@ func (l *Login) writeSpends(ctx context.Context, batch []spend) ([]bool, error) 
 	return out, nil
 }
 
-func (l *Login) writeChallenges(ctx context.Context, batch []newChallenge) ([]time.Time, error) {
+func (l *Login) writeChallenges(ctx context.Context, batch []newChallenge) (out []madeChallenge, err error) {
+	if l.o.Limits == (Limits{}) {
+		return l.insertChallenges(ctx, l.q, batch, make([]string, len(batch)))
+	}
+	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		q := l.q.WithTx(tx)
+		texts := make([][]limitKey, len(batch))
+		for i, c := range batch {
+			texts[i] = c.limits
+		}
+		over, err := takeTexts(ctx, q, texts)
+		if err == nil {
+			out, err = l.insertChallenges(ctx, q, batch, over)
+		}
+		return err
+	})
+	return out, err
+}
+
+// insertChallenges writes those that are not over a limit.
+func (l *Login) insertChallenges(ctx context.Context, q *queries.Queries, batch []newChallenge, over []string) ([]madeChallenge, error) {
 	p := queries.ChallengeInsertParams{ValidSeconds: int32(l.o.Valid / time.Second)}
 	first := newFirsts(len(batch))
 	for i, c := range batch {
-		if !first.take(i, c.proof) {
+		if over[i] != "" || !first.take(i, c.proof) {
 			continue
 		}
 		p.Slots = append(p.Slots, c.proof.slot)
@@ -129,17 +159,20 @@ func (l *Login) writeChallenges(ctx context.Context, batch []newChallenge) ([]ti
 		p.EventIds = append(p.EventIds, c.event.ID)
 		p.EventBodies = append(p.EventBodies, c.event.Body)
 	}
-	made, err := l.q.ChallengeInsert(ctx, p)
-	if err != nil {
-		return nil, err
+	var made []queries.ChallengeInsertRow
+	if len(p.Ids) > 0 {
+		var err error
+		if made, err = q.ChallengeInsert(ctx, p); err != nil {
+			return nil, err
+		}
 	}
 	ends := make(map[uuid.UUID]time.Time, len(made))
 	for _, m := range made {
 		ends[m.ID] = m.ExpiresAt
 	}
-	out := make([]time.Time, len(batch))
+	out := make([]madeChallenge, len(batch))
 	for i, c := range batch {
-		out[i] = ends[c.id]
+		out[i] = madeChallenge{ends[c.id], over[i]}
 	}
 	return out, nil
 }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/store"
 	"latchkey.dev/services/internal/web"
 )
 
@@ -168,7 +171,7 @@ func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := l.another(r.Context(), row, once); err != nil {
+	if err := l.another(r.Context(), row, once, web.Address(r, l.o.Proxies)); err != nil {
 		return err
 	}
 	fresh, err := l.states.Do(r.Context(), row.ID)
@@ -184,7 +187,7 @@ func (l *Login) postText(w http.ResponseWriter, r *http.Request) error {
 }
 
 // another asks for another text, if it is time for one.
-func (l *Login) another(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce) error {
+func (l *Login) another(ctx context.Context, row *queries.ChallengeStateRow, once proofOnce, address netip.Addr) error {
 	if row.EndReason != "" {
 		return web.NewProblem(http.StatusConflict, "challenge-ended", "This request has ended", "Sign in again to get a new code.")
 	}
@@ -199,17 +202,38 @@ func (l *Login) another(ctx context.Context, row *queries.ChallengeStateRow, onc
 	if err := l.use(ctx, once); err != nil {
 		return err
 	}
-	made, err := l.q.TextRequestInsert(ctx, queries.TextRequestInsertParams{ChallengeID: row.ID, AfterRequest: int16(row.Requests),
-		StepSeconds: int32(textSteps[row.Requests-1] / time.Second), EventID: e.ID, AccountID: row.AccountID, EventBody: e.Body})
+	made, err := l.askAnother(ctx, row, e, address)
 	if err != nil {
-		return fmt.Errorf("asking for a text: %w", err)
+		return err
 	}
-	if len(made) == 0 {
+	if !made {
 		wait := row.LastRequestedAt.Add(textSteps[row.Requests-1]).Sub(row.Now)
 		return web.NewProblem(http.StatusTooManyRequests, "too-soon", "Too soon", "A text is on its way. Another can be sent in a moment.").After(wait)
 	}
 	l.o.Bus.Publish(e, "")
 	return nil
+}
+
+// askAnother writes the wish for another text; false where it is not time for one.
+func (l *Login) askAnother(ctx context.Context, row *queries.ChallengeStateRow, e event.Event, address netip.Addr) (made bool, err error) {
+	err = store.InTx(ctx, l.o.Pool, func(tx pgx.Tx) error {
+		q := l.q.WithTx(tx)
+		written, err := q.TextRequestInsert(ctx, queries.TextRequestInsertParams{ChallengeID: row.ID, AfterRequest: int16(row.Requests),
+			StepSeconds: int32(textSteps[row.Requests-1] / time.Second), EventID: e.ID, AccountID: row.AccountID, EventBody: e.Body})
+		if err != nil {
+			return fmt.Errorf("asking for a text: %w", err)
+		}
+		if made = len(written) > 0; !made {
+			return nil
+		}
+		over, err := takeTexts(ctx, q, [][]limitKey{l.limitKeys(row.AccountID, row.MemberID, row.PhoneIndex, address)})
+		if err == nil && over[0] != "" {
+			l.metrics.limits.WithLabelValues(over[0]).Inc()
+			err = errManyTexts
+		}
+		return err
+	})
+	return made, err
 }
 
 // use spends a proof that no event goes with.

@@ -247,14 +247,19 @@ func (l *Login) makeChallenge(ctx context.Context, q question, a *answer, detail
 	if err != nil {
 		return err
 	}
-	a.expiresAt, err = l.challenges.Do(ctx, newChallenge{question: q, id: id, seed: seed, facets: facets, member: a.member, event: a.event})
-	if err != nil {
+	made, err := l.challenges.Do(ctx, newChallenge{question: q, id: id, seed: seed, facets: facets, member: a.member, event: a.event,
+		limits: l.limitKeys(a.member.AccountID, q.member, a.member.PhoneIndex, q.address)})
+	switch {
+	case err != nil:
 		return fmt.Errorf("writing a challenge: %w", err)
-	}
-	if a.expiresAt.IsZero() {
+	case made.over != "":
+		l.metrics.limits.WithLabelValues(made.over).Inc()
+		a.standing, a.why = refused, manyTexts
+		return l.settle(ctx, q, a)
+	case made.expiresAt.IsZero():
 		return errReplayed
 	}
-	a.challenge = id
+	a.challenge, a.expiresAt = id, made.expiresAt
 	l.o.Bus.Publish(a.event, "")
 	return nil
 }
@@ -288,6 +293,8 @@ func (a answer) problem() error {
 		return web.NewProblem(http.StatusForbidden, "member-locked", "Your sign-in is locked", "Somebody said, by the link in a message to you, that a registration or a change was not yours. Nobody signs in as you until your sign-in is unlocked. Ask "+a.contact()+".").In(a.owner(), "Contact", a.contact())
 	case a.standing == refused && a.why == "locked":
 		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
+	case a.standing == refused && a.why == manyTexts:
+		return errManyTexts
 	case a.standing == refused && a.why == "bearer_refused":
 		return web.NewProblem(http.StatusForbidden, "key-required", "A device key is required", "Your account does not accept this browser without a device key. Use a browser with scripts switched on.")
 	case a.standing == refused:

@@ -60,6 +60,7 @@ type Options struct {
 	Digits  int            // of a code: code.Digits if zero
 	Hashing int            // password hashes at a time: 2 if zero
 	Proxies []netip.Prefix // whose X-Forwarded-For counts
+	Limits  Limits         // on texts; none if zero
 
 	Countries *geo.Countries // where devices were used from; nil: not kept
 
@@ -124,7 +125,7 @@ type Login struct {
 
 	checks     *coalesce.Batcher[checkKey, *queries.CheckReadRow]
 	spends     *coalesce.Batcher[spend, bool]
-	challenges *coalesce.Batcher[newChallenge, time.Time]
+	challenges *coalesce.Batcher[newChallenge, madeChallenge]
 	states     *coalesce.Batcher[uuid.UUID, *queries.ChallengeStateRow]
 	entries    *coalesce.Batcher[newEntry, bool]
 	verdicts   *coalesce.Batcher[uuid.UUID, *queries.VerdictReadRow]

@@ -143,7 +143,8 @@ func (h *house) another(readTimeout time.Duration, change func(*login.Options)) 
 	if other.login, err = login.New(o); err != nil {
 		h.t.Fatal(err)
 	}
-	server.Config.Handler, server.Config.ReadTimeout = other.login.Handler(), readTimeout
+	other.contract = contracttest.New(h.t, description, web.Exact(other.login.Handler()))
+	server.Config.Handler, server.Config.ReadTimeout = other.contract, readTimeout
 	server.Start()
 	h.t.Cleanup(server.Close)
 	return &other

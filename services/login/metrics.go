@@ -4,6 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
 	signIns *prometheus.CounterVec
+	limits  *prometheus.CounterVec
 	waits   prometheus.Histogram
 	clock   prometheus.Gauge
 }
@@ -15,6 +16,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_sign_ins_total",
 			Help: "Sign-ins and device checks by outcome. A sudden rise of refused or bad_credentials is somebody guessing."}, []string{"origin", "outcome"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_text_limits_hit_total",
+			Help: "Texts that were not asked for since a limit was full, by its scope. A rise of member or number is one person; of network or account it is somebody who makes texts for money."}, []string{"scope"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_verdict_wait_seconds",
 			Help: "Time from a typed code to its verdict, as the person waits for it. Wake someone over 1 s.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2}}),
 		clock: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_login_clock_ahead_seconds",
@@ -24,6 +27,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.signIns.WithLabelValues(originSignIn, o)
 		m.signIns.WithLabelValues(originDeviceCheck, o)
 	}
-	r.MustRegister(m.signIns, m.waits, m.clock)
+	for _, scope := range limitScopes {
+		m.limits.WithLabelValues(scope)
+		m.limits.WithLabelValues(scope + "_day")
+	}
+	r.MustRegister(m.signIns, m.limits, m.waits, m.clock)
 	return m
 }

@@ -218,7 +218,7 @@ func (l *Login) textForm(v *visit) error {
 		return err
 	}
 	path := "/check/" + uuid.UUID(row.ID).String()
-	err = l.another(v.r.Context(), row, once)
+	err = l.another(v.r.Context(), row, once, web.Address(v.r, l.o.Proxies))
 	if p := new(web.Problem); errors.As(err, &p) {
 		switch p.Type {
 		case "/problems/too-soon":

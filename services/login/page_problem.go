@@ -33,6 +33,7 @@ var problems = map[string]sentences{
 	"password-link-gone":        {"login:problem.password_link_gone.title", "login:problem.password_link_gone.detail"},
 	"member-locked":             {"login:problem.member_locked.title", "login:problem.member_locked.detail"},
 	"member-locked owner":       {"login:problem.member_locked.title", "login:problem.member_locked.detail_owner"},
+	"too-many-texts":            {"login:problem.too_many_texts.title", "login:problem.too_many_texts.detail"},
 	"codes-locked":              {"login:problem.codes_locked.title", "login:problem.codes_locked.detail"},
 	"key-required":              {"login:problem.key_required.title", "login:problem.key_required.detail"},
 	"unknown-software":          {"login:problem.unknown_software.title", "login:problem.unknown_software.detail"},

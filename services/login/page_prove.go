@@ -82,6 +82,9 @@ func (l *Login) proveForm(v *visit) error {
 	} else if err != nil {
 		return err
 	}
+	if p := new(web.Problem); errors.As(a.problem(), &p) { // a limit is full
+		return v.prove(p.Status, v.detail(p))
+	}
 	if s.kind == "bearer" {
 		v.setCookie(deviceCookie, s.token, page.CookieLong)
 	}

@@ -34,6 +34,8 @@ type File struct {
 	// Origin is how browsers reach the sign-in pages, as https://login.example: links in
 	// notices begin with it. Empty where the program is told otherwise.
 	Origin string `yaml:"origin,omitempty"`
+	// Limits bound how many texts may be asked for.
+	Limits Limits `yaml:"limits,omitempty"`
 	// Mail is the server that takes notices by e-mail; without it none go so.
 	Mail *Mail `yaml:"mail,omitempty"`
 }
@@ -154,6 +156,9 @@ func (c File) validate() error {
 		names[p.Name] = true
 	}
 	errs = append(errs, c.routeFaults(names)...)
+	for _, wrong := range c.Limits.faults() {
+		errs = append(errs, errors.New(wrong))
+	}
 	if c.Receipts != "" {
 		u, err := url.Parse(c.Receipts)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || !strings.HasSuffix(u.Path, "/receipts") {

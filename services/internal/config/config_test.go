@@ -51,6 +51,7 @@ routes:
   - {countries: [de], providers: [v, v, x]}
   - {countries: [], providers: []}
   - {countries: [AT, AT], providers: [v]}
+limits: {member: {day: -2}, account: {ten_minutes: 100000000}}
 receipts: https://x.example/elsewhere?q
 `))
 	if err == nil {
@@ -60,7 +61,7 @@ receipts: https://x.example/elsewhere?q
 		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
 		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
-		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "receipts:"} {
+		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not among the faults:\n%v", want, err)
 		}
@@ -70,5 +71,18 @@ receipts: https://x.example/elsewhere?q
 	}
 	if _, err := config.Parse([]byte("providrs: []")); err == nil || !strings.Contains(err.Error(), "providrs") {
 		t.Errorf("a misspelt field: %v", err)
+	}
+}
+
+// What is not given has its usual value, and -1 is none.
+func TestLimitsInForce(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse([]byte("limits: {member: {ten_minutes: 7}, address: {day: -1}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Limits.InForce()
+	if l.Member != (config.Limit{TenMinutes: 7, Day: 20}) || l.Number.TenMinutes != 5 || l.Address != (config.Limit{TenMinutes: 100}) {
+		t.Errorf("in force are %+v", l)
 	}
 }

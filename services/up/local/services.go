@@ -23,7 +23,7 @@ type Origins struct{ Login, Console string }
 func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Options, error) {
 	var errs []error
 	o := up.Options{
-		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits},
+		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits, Limits: login.LimitsOf(c.Limits)},
 		Dispatcher: dispatcher.Options{Origin: at.Login, Digits: digits},
 		Verifier:   verifier.Options{Digits: digits},
 	}

@@ -2,13 +2,16 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"latchkey.dev/services/cmd/internal/serve"
 	"latchkey.dev/services/internal/bus"
+	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/geo"
 	"latchkey.dev/services/internal/host"
 	"latchkey.dev/services/internal/install"
@@ -18,6 +21,7 @@ import (
 // Command runs login.
 type Command struct {
 	serve.Common
+	Config  string         `help:"File of softwares, providers and limits; that of the running installation if not given." env:"LATCHKEY_CONFIG" type:"path"`
 	Listen  string         `help:"Address of the public API and pages." env:"LATCHKEY_LOGIN_LISTEN" default:"127.0.0.1:8080"`
 	Origin  string         `help:"How browsers reach it, as https://login.example." env:"LATCHKEY_LOGIN_ORIGIN" required:""`
 	Console string         `help:"How browsers reach the console, as https://console.example; none if not given." env:"LATCHKEY_CONSOLE_ORIGIN"`
@@ -33,10 +37,12 @@ func (c *Command) Run(ctx context.Context) error {
 		nonces, err1 := keys.NonceMAC()
 		people, err2 := keys.People()
 		countries, err3 := geo.Open(c.GeoIP, time.Now)
-		if err := errors.Join(err1, err2, err3); err != nil {
+		conf, err4 := config.Read(cmp.Or(c.Config, filepath.Join(c.Data, "running.yaml")))
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			return serve.Opened{}, err
 		}
-		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies, Countries: countries})
+		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies, Countries: countries,
+			Limits: login.LimitsOf(conf.Limits)})
 		if err != nil {
 			return serve.Opened{}, err
 		}
