@@ -104,6 +104,29 @@ func (s *SMTP) client(limit time.Duration) (*gomail.Client, error) {
 	return gomail.NewClient(s.o.Host, append(slices.Clone(s.options), gomail.WithTimeout(limit))...)
 }
 
+// Check connects to the server as Send does, with its TLS and the credentials, and sends
+// nothing. An error is one sentence, with nothing of what the server said.
+func (s *SMTP) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, MaxAttempt)
+	defer cancel()
+	until, _ := ctx.Deadline()
+	client, err := s.client(time.Until(until))
+	if err != nil {
+		return errors.New("there is no time left")
+	}
+	if err := client.DialWithContext(ctx); err != nil {
+		switch out := judge(ctx, err); {
+		case out.Reason == "timeout":
+			return errors.New("the mail server does not answer in time")
+		case out.Code > 0:
+			return fmt.Errorf("the mail server does not take us (%d)", out.Code)
+		}
+		return errors.New("the mail server cannot be reached, or offers no TLS that is to be trusted, or does not take the credentials")
+	}
+	_ = client.Close() // all that was asked for is known
+	return nil
+}
+
 // Send hands a message over. What the library says in words stays here: it repeats addresses.
 func (s *SMTP) Send(ctx context.Context, m Message) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, MaxAttempt)

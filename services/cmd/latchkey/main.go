@@ -27,6 +27,7 @@ type commands struct {
 	Migrate   migrateCommand   `cmd:"" help:"Bring the databases to this version's schema." group:"Setting up"`
 	Provision provisionCommand `cmd:"" help:"Make the stream and its consumers, and write down the softwares." group:"Setting up"`
 
+	Doctor     doctorCommand      `cmd:"" help:"Look at the installation, and say what is wrong and what to do." group:"Operating"`
 	Account    accountCommands    `cmd:"" help:"Open and list accounts." group:"Operating"`
 	Key        keyCommands        `cmd:"" help:"Give products keys to the API, and revoke them." group:"Operating"`
 	Member     memberCommands     `cmd:"" help:"Save, list and show people, deactivate and unlock them, reset passwords." group:"Operating"`

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey.dev/services/cmd/latchkey/doctor"
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/internal/config"
@@ -57,7 +58,7 @@ func TestAProviderThatCannotBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	conf := config.File{Providers: []config.Provider{{Name: "one", Kind: "vonage", APIKey: "k", APISecretFile: "/nowhere/secret", From: "x"}}}
-	all := checkProviders(t.Context(), conf, keys, []string{"one", "two"})
+	all := doctor.CheckProviders(t.Context(), conf, keys, []string{"one", "two"})
 	if all[0].Result != "failed" || !strings.Contains(all[0].Why, "/nowhere/secret") || all[1].Result != "failed" || !strings.Contains(all[1].Why, "configured are: one") {
 		t.Errorf("%+v", all)
 	}

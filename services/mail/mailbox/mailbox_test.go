@@ -170,3 +170,36 @@ func TestPageAndControl(t *testing.T) {
 		t.Errorf("the page: %d %s", status, b)
 	}
 }
+
+// A check says whether the server takes us, and leaves no mail.
+func TestACheckSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	by := sender(t, s)
+	if err := by.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Behave(mailbox.Down); err != nil {
+		t.Fatal(err)
+	}
+	if err := by.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("a server that is down: %v", err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // connects, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	mute, err := mail.NewSMTP(mail.Options{Host: "127.0.0.1", Port: silent.Addr().(*net.TCPAddr).Port, Security: mail.Clear, From: address(t, "latchkey@maple.example")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if err := mute.Check(ctx); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("a server that says nothing: %v", err)
+	}
+	if mails, _ := s.Mails("", 0); len(mails) != 0 {
+		t.Errorf("%d mails", len(mails))
+	}
+}

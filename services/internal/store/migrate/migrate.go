@@ -108,10 +108,19 @@ func upOne(ctx context.Context, cfg *pgx.ConnConfig, files fs.FS) error {
 
 // Check reports whether the main database is at least at the schema that this version
 // speaks. A newer one is fine: migrations keep the version before them working.
-func Check(ctx context.Context, db interface {
+func Check(ctx context.Context, db querier) error {
+	return behind(ctx, db, schema.Main)
+}
+
+// CheckKeys is Check of the key database.
+func CheckKeys(ctx context.Context, db querier) error { return behind(ctx, db, schema.Keys) }
+
+type querier interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
-}) error {
-	entries, err := fs.ReadDir(schema.Main, ".")
+}
+
+func behind(ctx context.Context, db querier, files fs.FS) error {
+	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
