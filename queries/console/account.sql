@@ -31,3 +31,15 @@ ON CONFLICT (id) DO UPDATE SET kind = EXCLUDED.kind, name = EXCLUDED.name, autof
 
 -- name: SoftwareList :many
 SELECT id, kind, name, autofill_host, app_hash, addresses FROM software ORDER BY id;
+
+-- name: SpendRead :many
+-- What an account's texts cost by country: in this hour, this day (UTC) and the last 30 days, and
+-- what it reached.
+SELECT s.country, sum(s.texts)::bigint AS texts,
+    coalesce(sum(s.cost_micros) FILTER (WHERE s.hour >= date_trunc('hour', now())), 0)::bigint AS hour_micros,
+    coalesce(sum(s.cost_micros) FILTER (WHERE s.hour >= date_trunc('day', now(), 'UTC')), 0)::bigint AS day_micros,
+    sum(s.cost_micros)::bigint AS month_micros,
+    coalesce((SELECT string_agg(x.span || ' ' || x.level, ', ' ORDER BY x.span) FROM spend_state x
+        WHERE x.account_id = @account_id AND x.country = s.country AND x.until > now()), '')::text AS reached
+FROM spend s WHERE s.account_id = @account_id AND s.hour > now() - interval '30 days'
+GROUP BY s.country ORDER BY s.country;

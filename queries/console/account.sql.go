@@ -235,3 +235,52 @@ func (q *Queries) SoftwareUpsert(ctx context.Context, arg SoftwareUpsertParams) 
 	)
 	return err
 }
+
+const spendRead = `-- name: SpendRead :many
+SELECT s.country, sum(s.texts)::bigint AS texts,
+    coalesce(sum(s.cost_micros) FILTER (WHERE s.hour >= date_trunc('hour', now())), 0)::bigint AS hour_micros,
+    coalesce(sum(s.cost_micros) FILTER (WHERE s.hour >= date_trunc('day', now(), 'UTC')), 0)::bigint AS day_micros,
+    sum(s.cost_micros)::bigint AS month_micros,
+    coalesce((SELECT string_agg(x.span || ' ' || x.level, ', ' ORDER BY x.span) FROM spend_state x
+        WHERE x.account_id = $1 AND x.country = s.country AND x.until > now()), '')::text AS reached
+FROM spend s WHERE s.account_id = $1 AND s.hour > now() - interval '30 days'
+GROUP BY s.country ORDER BY s.country
+`
+
+type SpendReadRow struct {
+	Country     string
+	Texts       int64
+	HourMicros  int64
+	DayMicros   int64
+	MonthMicros int64
+	Reached     string
+}
+
+// What an account's texts cost by country: in this hour, this day (UTC) and the last 30 days, and
+// what it reached.
+func (q *Queries) SpendRead(ctx context.Context, accountID [16]byte) ([]SpendReadRow, error) {
+	rows, err := q.db.Query(ctx, spendRead, accountID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SpendReadRow
+	for rows.Next() {
+		var i SpendReadRow
+		if err := rows.Scan(
+			&i.Country,
+			&i.Texts,
+			&i.HourMicros,
+			&i.DayMicros,
+			&i.MonthMicros,
+			&i.Reached,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

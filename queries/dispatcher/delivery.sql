@@ -103,6 +103,7 @@ WITH q AS (
         unnest(@endings::text[]) AS ending, unnest(@reasons::text[]) AS reason, unnest(@vendor_codes::text[]) AS vendor_code,
         unnest(@vendor_references::text[]) AS vendor_reference,
         unnest(@follow_seconds::double precision[]) AS follow_seconds, -- negative: settled
+        unnest(@countries::text[]) AS country, unnest(@cost_micros::bigint[]) AS cost_micros,
         unnest(@event_ids::uuid[]) AS event_id, unnest(@event_types::text[]) AS event_type,
         unnest(@account_ids::uuid[]) AS account_id, unnest(@event_bodies::bytea[]) AS body
 ), recorded AS (
@@ -118,6 +119,13 @@ WITH q AS (
 ), told AS (
     INSERT INTO dispatcher_event (id, type, account_id, body)
     SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN recorded r ON r.challenge_id = q.challenge_id AND r.attempt_no = q.attempt_no
+), spent AS ( -- what a provider took, or may have, costs
+    INSERT INTO spend AS s (account_id, country, hour, texts, cost_micros)
+    SELECT q.account_id, q.country, date_trunc('hour', now()), count(*), sum(q.cost_micros)
+    FROM q JOIN recorded r ON r.challenge_id = q.challenge_id AND r.attempt_no = q.attempt_no
+    WHERE q.ending IN ('accepted', 'ambiguous')
+    GROUP BY q.account_id, q.country ORDER BY q.account_id, q.country
+    ON CONFLICT (account_id, country, hour) DO UPDATE SET texts = s.texts + excluded.texts, cost_micros = s.cost_micros + excluded.cost_micros
 )
 SELECT challenge_id, attempt_no, follow FROM recorded;
 

@@ -234,8 +234,9 @@ WITH q AS (
         unnest($3::text[]) AS ending, unnest($4::text[]) AS reason, unnest($5::text[]) AS vendor_code,
         unnest($6::text[]) AS vendor_reference,
         unnest($7::double precision[]) AS follow_seconds, -- negative: settled
-        unnest($8::uuid[]) AS event_id, unnest($9::text[]) AS event_type,
-        unnest($10::uuid[]) AS account_id, unnest($11::bytea[]) AS body
+        unnest($8::text[]) AS country, unnest($9::bigint[]) AS cost_micros,
+        unnest($10::uuid[]) AS event_id, unnest($11::text[]) AS event_type,
+        unnest($12::uuid[]) AS account_id, unnest($13::bytea[]) AS body
 ), recorded AS (
     UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
         finished_at = now(),
@@ -249,6 +250,13 @@ WITH q AS (
 ), told AS (
     INSERT INTO dispatcher_event (id, type, account_id, body)
     SELECT q.event_id, q.event_type, q.account_id, q.body FROM q JOIN recorded r ON r.challenge_id = q.challenge_id AND r.attempt_no = q.attempt_no
+), spent AS ( -- what a provider took, or may have, costs
+    INSERT INTO spend AS s (account_id, country, hour, texts, cost_micros)
+    SELECT q.account_id, q.country, date_trunc('hour', now()), count(*), sum(q.cost_micros)
+    FROM q JOIN recorded r ON r.challenge_id = q.challenge_id AND r.attempt_no = q.attempt_no
+    WHERE q.ending IN ('accepted', 'ambiguous')
+    GROUP BY q.account_id, q.country ORDER BY q.account_id, q.country
+    ON CONFLICT (account_id, country, hour) DO UPDATE SET texts = s.texts + excluded.texts, cost_micros = s.cost_micros + excluded.cost_micros
 )
 SELECT challenge_id, attempt_no, follow FROM recorded
 `
@@ -261,6 +269,8 @@ type AttemptRecordParams struct {
 	VendorCodes      []string
 	VendorReferences []string
 	FollowSeconds    []float64
+	Countries        []string
+	CostMicros       []int64
 	EventIds         [][16]byte
 	EventTypes       []string
 	AccountIds       [][16]byte
@@ -284,6 +294,8 @@ func (q *Queries) AttemptRecord(ctx context.Context, arg AttemptRecordParams) ([
 		arg.VendorCodes,
 		arg.VendorReferences,
 		arg.FollowSeconds,
+		arg.Countries,
+		arg.CostMicros,
 		arg.EventIds,
 		arg.EventTypes,
 		arg.AccountIds,

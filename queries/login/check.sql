@@ -10,6 +10,7 @@ SELECT m.id AS member_id, q.software_id::text AS software_id, q.thumbprint::byte
     a.kind AS account_kind, (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     a.upgrade_policy, a.upgrade_jump, (a.bearer_refused_at IS NOT NULL)::boolean AS bearer_refused, a.contact,
     (cardinality(a.countries) > 0 AND coalesce(m.phone_country, '') <> ALL (a.countries))::boolean AS country_refused,
+    EXISTS (SELECT FROM spend_state s WHERE s.account_id = m.account_id AND s.country = m.phone_country AND s.level = 'stop' AND s.until > now())::boolean AS spend_stopped,
     coalesce(m.phone_changed_at + a.number_cooldown > now(), false)::boolean AS cooling,
     coalesce(m.phone_changed_at + a.number_cooldown, now())::timestamptz AS cool_at,
     m.language, a.language AS account_language,

@@ -108,6 +108,22 @@ func (c *Console) Accounts(ctx context.Context, afterName string, after uuid.UUI
 	return rows, nil
 }
 
+// Spend is what an account's texts cost, by country, in millionths of the configured currency.
+func (c *Console) Spend(ctx context.Context, account uuid.UUID) ([]queries.SpendReadRow, error) {
+	exists, err := c.AccountExists(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		return nil, fmt.Errorf("account %s: %w", account, ErrNotFound)
+	}
+	rows, err := c.q.SpendRead(ctx, account)
+	if err != nil {
+		return nil, fmt.Errorf("reading what an account spent: %w", err)
+	}
+	return rows, nil
+}
+
 // CreateKey gives a product a key to act for an account. The key is shown this once; its
 // digest is kept. made is the key where the caller has chosen one, else empty.
 func (c *Console) CreateKey(ctx context.Context, account uuid.UUID, name string, made secret.String) (id uuid.UUID, key secret.String, err error) {

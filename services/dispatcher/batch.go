@@ -149,6 +149,8 @@ func (d *Dispatcher) writeRecords(ctx context.Context, batch []record) ([]bool, 
 			follow = -1
 		}
 		p.FollowSeconds = append(p.FollowSeconds, follow)
+		p.Countries = append(p.Countries, r.about.Country)
+		p.CostMicros = append(p.CostMicros, d.o.Spend.price(r.about.Country))
 		p.EventIds = append(p.EventIds, r.event.ID)
 		p.EventTypes = append(p.EventTypes, r.event.Type)
 		p.AccountIds = append(p.AccountIds, r.account)

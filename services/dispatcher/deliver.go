@@ -100,7 +100,7 @@ func (d *Dispatcher) deliver(ctx context.Context, r Request, from Source) (later
 
 // admit reads what is known of a request into the state that decides.
 func (d *Dispatcher) admit(row *queries.DeliveryReadRow) (state, error) {
-	st := state{request: int(row.RequestNo), now: row.Now, expiresAt: row.ExpiresAt, open: row.Open}
+	st := state{request: int(row.RequestNo), now: row.Now, expiresAt: row.ExpiresAt, open: row.Open, stopped: d.spends.stops(row.AccountID, row.PhoneCountry)}
 	if err := json.Unmarshal(row.Attempts, &st.attempts); err != nil {
 		return st, fmt.Errorf("reading attempts: %w", err)
 	}

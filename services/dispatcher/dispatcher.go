@@ -41,6 +41,7 @@ type Options struct {
 	Routes    map[string][]string // orders of their own, by country
 	Bus       Bus
 
+	Spend     Spend         // what texts may cost
 	Origin    string        // how browsers reach the sign-in pages: what links in notices begin with
 	NoticeKey secret.String // makes what those links carry
 	Mail      mail.Sender   // takes notices by e-mail; none go so if nil
@@ -112,6 +113,7 @@ type Dispatcher struct {
 	abandons *coalesce.Batcher[claim, bool]
 	takes    *coalesce.Batcher[taken, *event.Event]
 
+	spends        *guard
 	codes         waiting
 	notices       *notices
 	noticeClaims  *coalesce.Batcher[uuid.UUID, *queries.NoticeClaimRow]
@@ -141,13 +143,14 @@ func New(o Options) (*Dispatcher, error) {
 	d.metrics = newMetrics(o.Registerer, names)
 	d.batch()
 	d.notices = newNotices(d)
+	d.spends = newGuard(d)
 	return d, nil
 }
 
 // Run sends notices, and does what the stream did not bring, until ctx ends and what is
 // under way has.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	parts := []run.Component{{Name: "notices", Run: d.notices.run}, {Name: "router", Run: d.router.Run}}
+	parts := []run.Component{{Name: "notices", Run: d.notices.run}, {Name: "router", Run: d.router.Run}, {Name: "spend", Run: d.spends.loop().Run}}
 	for _, p := range d.o.Providers {
 		if p.Source != nil {
 			parts = append(parts, run.Component{Name: "receipts of " + p.Name, Run: d.source(p)})

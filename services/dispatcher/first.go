@@ -35,6 +35,9 @@ func (d *Dispatcher) Begin(ctx context.Context, e event.Event, asked *event.Code
 
 // first makes the first attempt of a challenge, if there is none yet. after is as of attempt.
 func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.CodeRequested, from Source) (after time.Duration, begun bool, err error) {
+	if d.spends.stops(account, asked.Country) {
+		return 0, false, nil // the long way says why
+	}
 	c, wait := d.router.Choose(ctx, router.Want{Country: asked.Country, Challenge: asked.Challenge})
 	if wait > 0 {
 		return wait, true, nil

@@ -12,7 +12,7 @@ import (
 type metrics struct {
 	texts, failovers, abandoned, work *prometheus.CounterVec
 	receipts, refused                 *prometheus.CounterVec
-	notices                           *prometheus.CounterVec
+	notices, spends                   *prometheus.CounterVec
 	accept                            prometheus.Histogram
 }
 
@@ -33,6 +33,8 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_notices_total",
 			Help: "Tries to tell people of their sign-in, by how they ended: again is one that is made again. A rise of again or too_late: people are not told."},
 			[]string{"kind", "channel", "outcome"}),
+		spends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_spend_reached_total",
+			Help: "Times that an account reached a level of what its texts to a country may cost. Wake someone at stop: its people get no code until the hour or the day ends."}, []string{"span", "level"}),
 		accept: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_text_accept_seconds",
 			Help: "Time from a challenge to a provider's accepting its text.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60}}),
 	}
@@ -50,7 +52,7 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 	for _, reason := range append(slices.Clone(sms.Reasons), undelivered, silent) {
 		m.failovers.WithLabelValues(string(reason))
 	}
-	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed} {
+	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed, spendStop} {
 		m.abandoned.WithLabelValues(reason)
 	}
 	for _, kind := range notice.Kinds {
@@ -60,8 +62,12 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			}
 		}
 	}
+	for _, span := range []string{"hour", "day"} {
+		m.spends.WithLabelValues(span, levelAlarm)
+		m.spends.WithLabelValues(span, levelStop)
+	}
 	m.work.WithLabelValues(string(Stream))
 	m.work.WithLabelValues(string(Sweep))
-	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.notices, m.accept)
+	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.notices, m.spends, m.accept)
 	return m
 }

@@ -35,6 +35,7 @@ type state struct {
 	now       time.Time // the database's
 	expiresAt time.Time
 	open      bool
+	stopped   bool      // its account may spend no more on its country
 	attempts  []attempt // of the challenge, oldest first
 }
 
@@ -106,6 +107,9 @@ func next(s state) step {
 	case s.expiresAt.Sub(s.now) < Margin:
 		st.do, st.reason = abandon, tooLate
 		return st
+	case s.stopped:
+		st.do, st.reason = abandon, spendStop
+		return st
 	case mine > 0 && last.Ending == "":
 		st.text, st.provider, st.rescued = last.Text, last.Provider, true
 		return st
@@ -127,7 +131,7 @@ func (s state) overdue(last attempt, st step, text int) step {
 	switch {
 	case last.DueAt.After(s.now):
 		return step{do: nothing} // the sweep looks at it in time
-	case !s.open, s.expiresAt.Sub(s.now) < Margin, last.Receipt == string(sms.Delivered), text == 0:
+	case !s.open, s.stopped, s.expiresAt.Sub(s.now) < Margin, last.Receipt == string(sms.Delivered), text == 0:
 		return step{do: settle}
 	}
 	st.text, st.reason = text, silent

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func TestNext(t *testing.T) {
 		{"backing off", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, nil), at(2, 1, 1, "b", refused, &future)}, step{do: wait, after: 4 * time.Second}},
 		{"round again", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, nil), at(2, 1, 1, "b", refused, &past)},
 			step{do: send, attempt: 3, text: 1}},
+		{"its account may spend no more", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", refused, &past)}, step{do: abandon, attempt: 2, reason: spendStop}},
 		{"can never receive", 1, 5 * time.Minute, false, []attempt{at(1, 1, 1, "a", string(sms.RefusedNever), &past)}, step{do: abandon, attempt: 2, reason: neverDeliverable}},
 		{"all three perhaps sent", 1, 5 * time.Minute, false,
 			[]attempt{at(1, 1, 1, "a", ambiguous, nil), at(2, 1, 2, "b", ambiguous, nil), at(3, 1, 3, "a", ambiguous, &past)},
@@ -71,7 +73,7 @@ func TestNext(t *testing.T) {
 			[]attempt{at(1, 1, 1, "a", accepted, &past), at(2, 1, 2, "b", accepted, nil)}, step{do: settle}},
 		{"abandoned stays so", 1, 5 * time.Minute, false, []attempt{at(1, 1, 0, "", notSent, nil)}, step{do: nothing}},
 	} {
-		s := state{request: tc.request, now: now, expiresAt: now.Add(tc.left), open: !tc.closed, attempts: tc.attempts}
+		s := state{request: tc.request, now: now, expiresAt: now.Add(tc.left), open: !tc.closed, stopped: strings.HasPrefix(tc.name, "its account"), attempts: tc.attempts}
 		if got := next(s); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}

@@ -140,6 +140,12 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 	defer cancel()
 	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Body: sms.NewBody(text)})
 	d.router.Done(c, to.Country(), out)
+	if out.Ending == sms.Accepted || out.Ending == sms.Ambiguous {
+		cost := queries.SpendAddParams{AccountID: t.row.AccountID, Country: to.Country(), CostMicros: d.o.Spend.price(to.Country())}
+		if err := d.q.SpendAdd(ctx, cost); err != nil {
+			d.o.Logger.Warn("what a notice cost was not counted", "notice", uuid.UUID(t.row.ID), "error", err)
+		}
+	}
 	switch out.Ending {
 	case sms.Accepted:
 		t.ending = noticeSent

@@ -28,6 +28,7 @@ func (SMSAccepted) Type() string              { return "latchkey.sms.accepted" }
 func (SMSRefused) Type() string               { return "latchkey.sms.refused" }
 func (SMSUnanswered) Type() string            { return "latchkey.sms.unanswered" }
 func (SMSAbandoned) Type() string             { return "latchkey.sms.abandoned" }
+func (SpendReached) Type() string             { return "latchkey.spend.reached" }
 func (SMSDelivered) Type() string             { return "latchkey.sms.delivered" }
 func (SMSUndelivered) Type() string           { return "latchkey.sms.undelivered" }
 func (DeviceRegistered) Type() string         { return "latchkey.device.registered" }
@@ -83,6 +84,7 @@ func (d ClientAssigned) Subject() uuid.UUID           { return d.Member }
 func (d ClientUnassigned) Subject() uuid.UUID         { return d.Member }
 func (d NumberChanged) Subject() uuid.UUID            { return d.Member }
 func (d SMSAbandoned) Subject() uuid.UUID             { return d.Challenge }
+func (d SpendReached) Subject() uuid.UUID             { return d.Account }
 func (d DeviceRegistered) Subject() uuid.UUID         { return d.Challenge }
 func (d CodeRejected) Subject() uuid.UUID             { return d.Challenge }
 func (d CodeExpired) Subject() uuid.UUID              { return d.Challenge }

@@ -9,7 +9,7 @@ var kinds = byType(
 	func() Data { return new(PasswordChanged) }, func() Data { return new(DeviceNamed) }, func() Data { return new(DeviceRevoked) },
 	func() Data { return new(MemberCreated) }, func() Data { return new(MemberUpdated) }, func() Data { return new(NumberChanged) },
 	func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
-	func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
+	func() Data { return new(SpendReached) }, func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
 	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
 	func() Data { return new(DeviceRegistered) }, func() Data { return new(NumberProved) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
@@ -90,7 +90,7 @@ type LoginRefused struct {
 	Member   *uuid.UUID `json:"member,omitempty"`
 	Software string     `json:"software"`
 	Origin   string     `json:"origin"`
-	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown, member_locked, too_many_texts
+	Reason   string     `json:"reason"` // bad_credentials, throttled, no_number, deactivated, locked, bearer_refused, country_not_allowed, number_cooldown, member_locked, too_many_texts, spend_stopped
 	Details  Details    `json:"details,omitempty"`
 }
 
@@ -266,6 +266,16 @@ type SMSRefused struct {
 
 // SMSUnanswered: it is not known whether the provider took it.
 type SMSUnanswered struct{ SMSAnswer }
+
+// SpendReached: an account has spent so much on texts to a country, in an hour or a day, that
+// operators are told (alarm), or that no more are sent until its end (stop).
+type SpendReached struct {
+	Account uuid.UUID `json:"account"`
+	Country string    `json:"country"`
+	Span    string    `json:"span"`    // hour, day
+	Level   string    `json:"level"`   // alarm, stop
+	Percent int       `json:"percent"` // spent, of the limit: 9999 at most
+}
 
 // SMSAbandoned: a requested text will not be sent any more.
 type SMSAbandoned struct {

@@ -160,6 +160,8 @@ func barred(row *queries.CheckReadRow) string {
 		return "country_not_allowed"
 	case row.Cooling:
 		return "number_cooldown"
+	case row.SpendStopped:
+		return spendStopped
 	}
 	return ""
 }
@@ -293,7 +295,7 @@ func (a answer) problem() error {
 		return web.NewProblem(http.StatusForbidden, "member-locked", "Your sign-in is locked", "Somebody said, by the link in a message to you, that a registration or a change was not yours. Nobody signs in as you until your sign-in is unlocked. Ask "+a.contact()+".").In(a.owner(), "Contact", a.contact())
 	case a.standing == refused && a.why == "locked":
 		return web.NewProblem(http.StatusTooManyRequests, "codes-locked", "Too many wrong codes", "Too many wrong codes were entered. Wait, or ask the owner of your account.").After(time.Hour)
-	case a.standing == refused && a.why == manyTexts:
+	case a.standing == refused && (a.why == manyTexts || a.why == spendStopped):
 		return errManyTexts
 	case a.standing == refused && a.why == "bearer_refused":
 		return web.NewProblem(http.StatusForbidden, "key-required", "A device key is required", "Your account does not accept this browser without a device key. Use a browser with scripts switched on.")

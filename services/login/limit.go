@@ -50,8 +50,11 @@ func (k limitKey) counter() counter { return counter{k.scope, k.digest} }
 var errManyTexts = web.NewProblem(http.StatusTooManyRequests, "too-many-texts", "No code for now",
 	"So many codes were asked for that none is sent for now. This protects everybody's phones. Wait ten minutes and try again.").After(10 * time.Minute)
 
-// manyTexts is the reason of a refusal over a limit.
-const manyTexts = "too_many_texts"
+// The reasons of a refusal over a limit on texts, and on what they cost.
+const (
+	manyTexts    = "too_many_texts"
+	spendStopped = "spend_stopped"
+)
 
 // limitKeys are the counters of a text to a person's number.
 func (l *Login) limitKeys(account, member uuid.UUID, number []byte, address netip.Addr) (keys []limitKey) {

@@ -100,3 +100,19 @@ func TestAnotherTextCounts(t *testing.T) {
 		t.Errorf("%d texts are counted, want 2", n)
 	}
 }
+
+// An account that may spend no more on a country gets the same answer, for that country alone.
+func TestNoTextIsAskedForThatMayNotBePaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "pro", true)
+	h.member(map[string]any{"role": "provider", "user_id": "ada", "password": password, "phone": "+16044410142"})
+	h.exec("INSERT INTO spend_state (account_id, country, span, level, until) VALUES ($1, 'CA', 'hour', 'stop', now() + interval '1 minute')", h.account)
+	want(t, "no money is left", 429, "too-many-texts")(h.signIn(newDevice(t), "ada", password))
+	if n := h.count("SELECT count(*) FROM challenge"); n != 0 {
+		t.Errorf("%d challenges, want none", n)
+	}
+	for _, other := range []string{"country = 'FR'", "country = 'CA', level = 'alarm'", "level = 'stop', until = now() - interval '1 second'"} {
+		h.exec("UPDATE spend_state SET " + other)
+		want(t, other, 202, "")(h.signIn(newDevice(t), "ada", password))
+	}
+}

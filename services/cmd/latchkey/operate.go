@@ -88,6 +88,7 @@ func (l Listed) print(columns string, rows []any, cells func(any) []string) erro
 type accountCommands struct {
 	Create accountCreate `cmd:"" help:"Open an account."`
 	List   accountList   `cmd:"" help:"List accounts by name."`
+	Spend  accountSpend  `cmd:"" help:"Show what an account's texts cost by country, and which limit they reached."`
 
 	Options struct {
 		Show optionsShow `cmd:"" help:"Show the options of an account, and whom they reach, as JSON."`

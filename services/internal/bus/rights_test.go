@@ -187,6 +187,7 @@ func ExampleRights() {
 	}
 	// Output:
 	// latchkey.sms.>
+	// latchkey.spend.reached.*
 	// latchkey.notice.sent.*
 	// latchkey.notice.abandoned.*
 	// $JS.API.CONSUMER.INFO.LATCHKEY.dispatcher-send

@@ -36,6 +36,8 @@ type File struct {
 	Origin string `yaml:"origin,omitempty"`
 	// Limits bound how many texts may be asked for.
 	Limits Limits `yaml:"limits,omitempty"`
+	// Spend bounds what texts may cost.
+	Spend Spend `yaml:"spend,omitempty"`
 	// Mail is the server that takes notices by e-mail; without it none go so.
 	Mail *Mail `yaml:"mail,omitempty"`
 }
@@ -156,7 +158,7 @@ func (c File) validate() error {
 		names[p.Name] = true
 	}
 	errs = append(errs, c.routeFaults(names)...)
-	for _, wrong := range c.Limits.faults() {
+	for _, wrong := range append(c.Limits.faults(), c.Spend.faults()...) {
 		errs = append(errs, errors.New(wrong))
 	}
 	if c.Receipts != "" {

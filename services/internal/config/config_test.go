@@ -52,6 +52,7 @@ routes:
   - {countries: [], providers: []}
   - {countries: [AT, AT], providers: [v]}
 limits: {member: {day: -2}, account: {ten_minutes: 100000000}}
+spend: {currency: euro, prices: {de: 1, FR: -1}, hour: .nan, alarm: 2}
 receipts: https://x.example/elsewhere?q
 `))
 	if err == nil {
@@ -61,7 +62,7 @@ receipts: https://x.example/elsewhere?q
 		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
 		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
-		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "receipts:"} {
+		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not among the faults:\n%v", want, err)
 		}

@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"regexp"
+)
 
 // Limits bound how many texts may be asked for, over all instances. What is not given has
 // its usual value; -1 bounds nothing.
@@ -56,3 +60,44 @@ func (l Limits) InForce() Limits {
 	})
 	return l
 }
+
+// Spend bounds what the texts of one account to one country may cost. Without an hour and a
+// day nothing is bounded.
+type Spend struct {
+	Currency string             `yaml:"currency,omitempty"` // ISO 4217, as people read it
+	Price    float64            `yaml:"price,omitempty"`    // of a text
+	Prices   map[string]float64 `yaml:"prices,omitempty"`   // by country, ISO 3166-1 alpha-2
+	Hour     float64            `yaml:"hour,omitempty"`     // at which texts stop until the hour ends (UTC)
+	Day      float64            `yaml:"day,omitempty"`      // at which they stop until the day ends
+	Alarm    float64            `yaml:"alarm,omitempty"`    // share of them at which operators are told: 0.8 if not given
+}
+
+var currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
+
+// maxAmount bounds an amount: a larger one is a slip.
+const maxAmount = 1e9
+
+func (s Spend) faults() (all []string) {
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			all = append(all, fmt.Sprintf("spend."+format, args...))
+		}
+	}
+	amount := func(name string, a float64) {
+		wrong(!(a >= 0 && a <= maxAmount), "%s: must be 0 to %.0f", name, maxAmount)
+	}
+	amount("price", s.Price)
+	amount("hour", s.Hour)
+	amount("day", s.Day)
+	for country, p := range s.Prices {
+		wrong(!countryCode.MatchString(country), "prices: %q is no country's two capital letters", country)
+		amount("prices."+country, p)
+	}
+	wrong(!(s.Alarm >= 0 && s.Alarm <= 1), "alarm: must be a share from 0 to 1")
+	wrong(s.Currency != "" && !currencyCode.MatchString(s.Currency), "currency: must be three capital letters, as EUR")
+	wrong((s.Hour > 0 || s.Day > 0) && s.Price == 0 && len(s.Prices) == 0, "price: is missing, so that nothing is ever spent")
+	return all
+}
+
+// Micros are millionths of an amount.
+func Micros(amount float64) int64 { return int64(math.Round(amount * 1e6)) }

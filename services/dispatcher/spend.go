@@ -1,0 +1,164 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/event"
+	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/internal/store"
+)
+
+// Spend bounds what the texts of an account to one country may cost. Amounts are millionths
+// of the currency. The zero value bounds nothing, and counts texts at no cost.
+type Spend struct {
+	Price     int64            // of a text
+	Prices    map[string]int64 // by country
+	Hour, Day int64            // at which texts stop until the hour's or the day's end (UTC); 0: never
+	Alarm     float64          // share of them at which operators are told
+}
+
+// price is what a text to a country costs.
+func (s Spend) price(country string) int64 {
+	if p, ok := s.Prices[country]; ok {
+		return p
+	}
+	return s.Price
+}
+
+// limit is the most that may be spent in a span, never where there is none.
+func (s Spend) limit(span string) int64 {
+	limit := s.Day
+	if span == "hour" {
+		limit = s.Hour
+	}
+	if limit == 0 {
+		return never
+	}
+	return limit
+}
+
+const (
+	never      = int64(1) << 60
+	spendEvery = time.Second // a stop is overshot by what is sent meanwhile
+	levelAlarm = "alarm"
+	levelStop  = "stop"
+	// spendStop is the reason for abandoning a text whose account may spend no more on its country.
+	spendStop = "spend_stop"
+)
+
+// account names what is spent: an account's texts to a country.
+type account struct {
+	id      uuid.UUID
+	country string
+}
+
+// guard watches what is spent. Every instance does, over the same rows, and they tell each
+// change once.
+type guard struct {
+	d       *Dispatcher
+	stopped atomic.Pointer[map[account]bool]
+	swept   time.Time
+}
+
+func newGuard(d *Dispatcher) *guard {
+	g := &guard{d: d}
+	g.stopped.Store(&map[account]bool{})
+	return g
+}
+
+func (g *guard) stops(id uuid.UUID, country string) bool {
+	return (*g.stopped.Load())[account{id, country}]
+}
+
+func (g *guard) loop() *run.Loop {
+	return run.NewLoop(run.LoopOptions{Name: "spend", Every: spendEvery, Jitter: spendEvery / 10, Timeout: 5 * time.Second, RunOnce: g.once, Log: g.d.o.Logger})
+}
+
+// once finds who reached which level, keeps it for login, and tells what changed.
+func (g *guard) once(ctx context.Context) error {
+	s := g.d.o.Spend
+	threshold := func(span string) int64 {
+		limit := s.limit(span)
+		if limit == never {
+			return never
+		}
+		return int64(float64(limit) * s.Alarm)
+	}
+	reached, err := g.d.q.SpendReached(ctx, queries.SpendReachedParams{HourMicros: threshold("hour"), DayMicros: threshold("day")})
+	if err != nil {
+		return fmt.Errorf("reading what was spent: %w", err)
+	}
+	stopped := map[account]bool{}
+	var write queries.SpendStateWriteParams
+	spent := map[string]int64{}
+	for _, r := range reached {
+		level := levelAlarm
+		if r.CostMicros >= s.limit(r.Span) {
+			level = levelStop
+			stopped[account{r.AccountID, r.Country}] = true
+		}
+		spent[spendKey(r.AccountID, r.Country, r.Span)] = r.CostMicros
+		write.AccountIds, write.Countries, write.Spans = append(write.AccountIds, r.AccountID), append(write.Countries, r.Country), append(write.Spans, r.Span)
+		write.Levels, write.Untils = append(write.Levels, level), append(write.Untils, r.Until)
+	}
+	g.stopped.Store(&stopped)
+	if err := g.keep(ctx, write, spent); err != nil {
+		return fmt.Errorf("keeping who spent how much: %w", err)
+	}
+	if time.Since(g.swept) > time.Hour {
+		g.swept = time.Now()
+		return g.d.q.SpendSweep(ctx)
+	}
+	return nil
+}
+
+func spendKey(id uuid.UUID, country, span string) string { return id.String() + country + span }
+
+// keep writes the levels and the events of those that changed, in one transaction.
+func (g *guard) keep(ctx context.Context, write queries.SpendStateWriteParams, spent map[string]int64) error {
+	var told []event.Event
+	err := store.InTx(ctx, g.d.o.Pool, func(tx pgx.Tx) error {
+		q := g.d.q.WithTx(tx)
+		over, err := q.SpendStateClear(ctx, queries.SpendStateClearParams{AccountIds: write.AccountIds, Countries: write.Countries, Spans: write.Spans})
+		if err != nil {
+			return err
+		}
+		for _, o := range over {
+			g.d.o.Logger.Info("spending is below its level again", "account", uuid.UUID(o.AccountID), "country", o.Country, "span", o.Span, "level", o.Level)
+		}
+		if len(write.AccountIds) == 0 {
+			return nil
+		}
+		changed, err := q.SpendStateWrite(ctx, write)
+		if err != nil || len(changed) == 0 {
+			return err
+		}
+		var events queries.EventInsertParams
+		for _, c := range changed {
+			e, err := event.New("dispatcher", c.AccountID, time.Now(), event.SpendReached{Account: c.AccountID, Country: c.Country, Span: c.Span, Level: c.Level,
+				Percent: int(min(9999, 100*spent[spendKey(c.AccountID, c.Country, c.Span)]/g.d.o.Spend.limit(c.Span)))})
+			if err != nil {
+				return err
+			}
+			told = append(told, e)
+			events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
+			events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
+			g.d.metrics.spends.WithLabelValues(c.Span, c.Level).Inc()
+			g.d.o.Logger.Warn("an account spent much on texts", "account", uuid.UUID(c.AccountID), "country", c.Country, "span", c.Span, "level", c.Level, "until", c.Until)
+		}
+		return q.EventInsert(ctx, events)
+	})
+	for _, e := range told {
+		if err == nil {
+			g.d.o.Bus.Publish(e)
+		}
+	}
+	return err
+}
