@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"latchkey.dev/services/cmd/internal/serve"
@@ -96,33 +98,41 @@ func (d Database) admin() (secret.String, error) {
 // carriersCommand is `latchkey carriers`.
 type carriersCommand struct {
 	serve.Common
-	Listen string `help:"Address of the phone page and both carriers' APIs." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
+	Which  []string `name:"carriers" help:"Which carriers run." env:"LATCHKEY_CARRIERS" default:"vonage,twilio"`
+	Listen string   `help:"Address of the phone page and the carriers' APIs." env:"LATCHKEY_PHONES_LISTEN" default:"127.0.0.1:8082"`
 	// On an address of its own a carrier that is down refuses connections, as a real one would.
-	Vonage string `name:"vonage-listen" help:"Address of Vonage's API alone." env:"LATCHKEY_VONAGE_LISTEN"`
-	Twilio string `name:"twilio-listen" help:"Address of Twilio's API alone." env:"LATCHKEY_TWILIO_LISTEN"`
+	Vonage string            `name:"vonage-listen" help:"Address of Vonage's API alone." env:"LATCHKEY_VONAGE_LISTEN"`
+	Twilio string            `name:"twilio-listen" help:"Address of Twilio's API alone." env:"LATCHKEY_TWILIO_LISTEN"`
+	Own    map[string]string `name:"carrier-listen" help:"Address of another carrier's API alone, as webhook=127.0.0.1:8090."`
 }
 
 // Run runs them until ctx ends.
 func (c *carriersCommand) Run(ctx context.Context) error {
-	s := carriers.New(carriers.Options{Logger: c.Logger()})
+	var which []carriers.Carrier
+	for _, name := range c.Which {
+		if !slices.Contains(carriers.Carriers, carriers.Carrier(name)) {
+			return fmt.Errorf("there is no carrier %q: they are %v", name, carriers.Carriers)
+		}
+		which = append(which, carriers.Carrier(name))
+	}
+	s := carriers.New(carriers.Options{Carriers: which, Logger: c.Logger()})
 	defer s.Close()
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("the carriers cannot listen: %w", err)
 	}
 	fmt.Printf("phones and carriers: http://%s/\n", l.Addr())
-	for _, own := range []struct {
-		carrier carriers.Carrier
-		address string
-	}{{carriers.Vonage, c.Vonage}, {carriers.Twilio, c.Twilio}} {
-		if own.address == "" {
+	own := map[string]string{string(carriers.Vonage): c.Vonage, string(carriers.Twilio): c.Twilio}
+	maps.Copy(own, c.Own)
+	for _, carrier := range slices.Sorted(maps.Keys(own)) {
+		if own[carrier] == "" {
 			continue
 		}
-		at, err := s.Listen(own.carrier, own.address)
+		at, err := s.Listen(carriers.Carrier(carrier), own[carrier])
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s alone: http://%s/\n", own.carrier, at)
+		fmt.Printf("%s alone: %s\n", carrier, at)
 	}
 	return run.All(ctx, run.Component{Name: "phones", Run: s.Run}, run.Component{Name: "carriers", Run: (&web.Server{Name: "carriers", Listener: l, Handler: s.Handler(), Logger: c.Logger()}).Run})
 }

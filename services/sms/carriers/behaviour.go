@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -109,11 +110,13 @@ func (b Behaviour) validate() error {
 	return errors.Join(errs...)
 }
 
+var errorCode = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 func (b Behaviour) validateCode() error {
 	switch b.Mode {
 	case Refuse:
-		if !digits(b.Code, 1, 5) {
-			return errors.New("code: refuse needs the vendor's error code, 1 to 5 digits")
+		if !errorCode.MatchString(b.Code) {
+			return errors.New("code: refuse needs the vendor's error code, 1 to 64 letters, digits, dots, hyphens and underscores")
 		}
 	case Broken:
 		if status, err := strconv.Atoi(cmp.Or(b.Code, "500")); err != nil || status < 400 || status > 599 {

@@ -60,7 +60,7 @@ func BenchmarkText(b *testing.B) {
 // BenchmarkSend is a text over HTTP by the vendor's SDK, with its receipts: the SDK, the
 // simulator and the receiver share the processors.
 func BenchmarkSend(b *testing.B) {
-	for _, c := range carriers.Carriers {
+	for _, c := range carriers.Usual {
 		b.Run(string(c), func(b *testing.B) {
 			_, base := start(b, carriers.Options{})
 			receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

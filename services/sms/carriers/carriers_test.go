@@ -182,7 +182,7 @@ func TestBehaviourForAPartOfTheRequests(t *testing.T) {
 
 func TestReceiptsComeAgainAsTheVendorsDo(t *testing.T) {
 	t.Parallel()
-	for _, c := range carriers.Carriers {
+	for _, c := range carriers.Usual {
 		t.Run(string(c), func(t *testing.T) {
 			t.Parallel()
 			_, base := start(t, carriers.Options{})
@@ -240,7 +240,7 @@ func TestCloseEndsWhatIsHeld(t *testing.T) {
 
 func TestTextsReachThePhoneAndReceiptsComeBack(t *testing.T) {
 	t.Parallel()
-	for _, c := range carriers.Carriers {
+	for _, c := range carriers.Usual {
 		t.Run(string(c), func(t *testing.T) {
 			t.Parallel()
 			s, base := start(t, carriers.Options{})
@@ -279,5 +279,27 @@ func TestTextsReachThePhoneAndReceiptsComeBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestOnlyTheCarriersThatAreAskedForRun(t *testing.T) {
+	t.Parallel()
+	s, base := start(t, carriers.Options{Carriers: []carriers.Carrier{carriers.Twilio, "acme"}})
+	_, page := call(t, "GET", base+"/", "")
+	if !strings.Contains(page, `data-carrier="twilio"`) || strings.Contains(page, `data-carrier="vonage"`) {
+		t.Errorf("the page does not show twilio alone:\n%s", page)
+	}
+	if _, body := call(t, "GET", base+"/control/carriers", ""); len(into[[]carriers.State](t, body)) != 1 {
+		t.Errorf("the carriers are %s", body)
+	}
+	if status, _, _ := ask(t, base+"/sms/json", "", "", vonageForm(nil)); status != http.StatusNotFound {
+		t.Errorf("vonage answers %d", status)
+	}
+	if s.Behave(carriers.Vonage, carriers.Behaviour{}) == nil {
+		t.Error("a carrier that does not run was told how to behave")
+	}
+	_, usual := start(t, carriers.Options{})
+	if _, body := call(t, "GET", usual+"/control/carriers", ""); len(into[[]carriers.State](t, body)) != 2 {
+		t.Errorf("the usual carriers are %s", body)
 	}
 }

@@ -34,7 +34,7 @@ const (
 )
 
 var (
-	noCarrier = web.NewProblem(http.StatusNotFound, "no-such-carrier", "No such carrier", "The carriers are vonage and twilio.")
+	noCarrier = web.NewProblem(http.StatusNotFound, "no-such-carrier", "No such carrier", "GET /control/carriers lists the carriers that run.")
 	noText    = web.NewProblem(http.StatusNotFound, "no-such-text", "No text yet", "That number has not got so many texts.")
 	leftText  = web.NewProblem(http.StatusGone, "text-forgotten", "Forgotten", "That text has left the journal.")
 	tooMany   = web.NewProblem(http.StatusServiceUnavailable, "too-many-waiting", "Too many wait", "Too many requests wait for texts.").After(time.Second)
@@ -61,9 +61,9 @@ func (s *Simulator) state(c Carrier) State {
 }
 
 func (s *Simulator) states() []State {
-	all := make([]State, 0, len(Carriers))
-	for _, c := range Carriers {
-		all = append(all, s.state(c))
+	all := make([]State, 0, len(s.vendors))
+	for _, v := range s.vendors {
+		all = append(all, s.state(v.carrier))
 	}
 	return all
 }

@@ -1,8 +1,8 @@
-// Package carriers simulates the companies that carry texts: servers that speak Vonage's
-// SMS API and Twilio's Messages API as the vendors document them, with phones that
-// receive, receipts that come back, and faults on command.
+// Package carriers simulates the companies that carry texts: servers that speak the
+// vendors' protocols as they document them, with phones that receive, receipts that come
+// back, and faults on command. Options say which of the carriers run.
 //
-// One port serves both vendors' APIs, the control API, and at / the page that shows the
+// One port serves the vendors' APIs, the control API, and at / the page that shows the
 // phones: the one place where a code can be read.
 //
 // # Control API
@@ -11,7 +11,7 @@
 // of other origins are refused, and so are names with a dot that Options.Hosts does not
 // list.
 //
-//	GET  /control/carriers                      every carrier: a list of State
+//	GET  /control/carriers                      every carrier that runs: a list of State
 //	GET  /control/carriers/{carrier}            one of them
 //	PUT  /control/carriers/{carrier}/behaviour  a Behaviour, in effect from the next request on
 //	GET  /control/texts                         the journal, oldest first: Texts

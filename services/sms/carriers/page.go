@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,18 +66,17 @@ func bubbles(texts []Text) []bubble {
 // panel is a carrier as the page shows it.
 type panel struct {
 	Carrier Carrier `json:"carrier"`
+	Name    string  `json:"name"`   // for a person
 	Preset  string  `json:"preset"` // "" where no button made it so
 	Label   string  `json:"label"`
 	Counts  string  `json:"counts"`
 }
 
-// Name is the carrier's name for a person.
-func (p panel) Name() string { return strings.ToUpper(string(p.Carrier[:1])) + string(p.Carrier[1:]) }
-
 func (s *Simulator) panels() []panel {
 	var all []panel
-	for _, state := range s.states() {
-		p := panel{Carrier: state.Carrier, Preset: presetOf(state.Carrier, state.Behaviour), Label: "Set by a program"}
+	for _, v := range s.vendors {
+		state := s.state(v.carrier)
+		p := panel{Carrier: v.carrier, Name: v.name, Preset: presetOf(v, state.Behaviour), Label: "Set by a program"}
 		for _, known := range presets {
 			if known.Name == p.Preset {
 				p.Label = known.Label
@@ -228,13 +228,13 @@ func (s *Simulator) postBehave(w http.ResponseWriter, r *http.Request) error {
 	if r.ParseForm() != nil {
 		return web.BadRequest
 	}
-	c := Carrier(r.PostForm.Get("carrier"))
-	if s.lines[c] == nil {
+	i := slices.IndexFunc(s.vendors, func(v vendor) bool { return string(v.carrier) == r.PostForm.Get("carrier") })
+	if i < 0 {
 		return noCarrier
 	}
 	for _, p := range presets {
 		if p.Name == r.PostForm.Get("preset") {
-			if err := s.Behave(c, p.of(c)); err != nil {
+			if err := s.Behave(s.vendors[i].carrier, p.of(s.vendors[i])); err != nil {
 				return err
 			}
 			return s.back(w, r)

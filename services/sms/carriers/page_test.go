@@ -73,7 +73,7 @@ func TestPageHasNothingInline(t *testing.T) {
 
 func TestPageWorksWithoutItsScript(t *testing.T) {
 	t.Parallel()
-	s, base := start(t, carriers.Options{})
+	s, base := start(t, carriers.Options{Carriers: carriers.Carriers})
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	buttons := regexp.MustCompile(`name="preset" value="([a-z]+)"`)
 	_, page := call(t, "GET", base+"/", "")

@@ -5,23 +5,21 @@ type preset struct {
 	Name   string
 	Label  string
 	Effect string // what it does, for the person who presses it
-	of     func(Carrier) Behaviour
+	of     func(vendor) Behaviour
 }
 
-func always(b Behaviour) func(Carrier) Behaviour { return func(Carrier) Behaviour { return b } }
+func always(b Behaviour) func(vendor) Behaviour { return func(vendor) Behaviour { return b } }
 
-// codes refuses with each vendor's own code for the same thing.
-func codes(vonage, twilio string) func(Carrier) Behaviour {
-	return func(c Carrier) Behaviour {
-		return Behaviour{Mode: Refuse, Code: map[Carrier]string{Vonage: vonage, Twilio: twilio}[c]}
-	}
+// refusing refuses with each vendor's own code for the same thing.
+func refusing(code func(vendor) string) func(vendor) Behaviour {
+	return func(v vendor) Behaviour { return Behaviour{Mode: Refuse, Code: code(v)} }
 }
 
 var presets = []preset{
 	{"accept", "Works", "Takes each text, and the phone gets it.", always(Behaviour{Mode: Accept})},
 	{"slow", "Slow", "Takes each text after 2 seconds.", always(Behaviour{Mode: Accept, DelayMS: 2000})},
-	{"refuse", "Refuses", "Says that the account may not send. No text.", codes("8", "20005")},
-	{"bar", "Bars the number", "Says that this number must not be texted. No text.", codes("7", "21610")},
+	{"refuse", "Refuses", "Says that the account may not send. No text.", refusing(func(v vendor) string { return v.suspended })},
+	{"bar", "Bars the number", "Says that this number must not be texted. No text.", refusing(func(v vendor) string { return v.barred })},
 	{"throttle", "Throttles", "Takes one text a second and refuses the others.", always(Behaviour{Mode: Throttle, Rate: 1})},
 	{"hang", "Hangs", "Reads the request and never answers. No text.", always(Behaviour{Mode: Hang})},
 	{"drip", "Drips", "Brings the text, and answers a byte at a time.", always(Behaviour{Mode: Drip})},
@@ -35,9 +33,9 @@ var presets = []preset{
 }
 
 // presetOf is the name of the preset that a behaviour is, "" for none.
-func presetOf(c Carrier, b Behaviour) string {
+func presetOf(v vendor, b Behaviour) string {
 	for _, p := range presets {
-		if p.of(c).whole() == b {
+		if p.of(v).whole() == b {
 			return p.Name
 		}
 	}

@@ -10,19 +10,13 @@ import (
 	"latchkey.dev/services/internal/web"
 )
 
-// paths are where the vendors' APIs take texts.
-var paths = map[Carrier]string{
-	Vonage: "POST /sms/json",
-	Twilio: "POST /" + twilioVersion + "/Accounts/{sid}/Messages.json",
-}
-
 // routes is everything on one port. What only programs with a carrier's credentials ask
 // for is open to all; what shows texts or changes carriers is guarded against browsers
 // that act for other pages.
 func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, c := range Carriers {
-		mux.Handle(paths[c], s.apis[c])
+	for _, v := range s.vendors {
+		s.mount(mux, v)
 	}
 	inner := http.NewServeMux()
 	handle := func(pattern string, serve func(http.ResponseWriter, *http.Request) error) {
@@ -38,10 +32,44 @@ func (s *Simulator) routes() http.Handler {
 	return mux
 }
 
+// mount adds a carrier's API.
+func (s *Simulator) mount(mux *http.ServeMux, v vendor) {
+	for _, path := range v.paths {
+		mux.Handle(path, s.apis[v.carrier])
+	}
+	if v.besides != nil {
+		for path, serve := range v.besides(s) {
+			mux.Handle(path, s.besides(v.carrier, serve))
+		}
+	}
+}
+
+// besides serves what is asked of a carrier besides taking texts: not counted, and broken
+// where the carrier is down, broken or hangs.
+func (s *Simulator) besides(c Carrier, serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch b := s.lines[c].get(); b.Mode {
+		case Down:
+			drop(w)
+		case Hang:
+			s.hold(w, r)
+		case Broken:
+			write(w, broken(b))
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+			serve(w, r)
+		}
+	})
+}
+
 // carrierRoutes is one carrier's API alone.
 func (s *Simulator) carrierRoutes(c Carrier) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(paths[c], s.apis[c])
+	for _, v := range s.vendors {
+		if v.carrier == c {
+			s.mount(mux, v)
+		}
+	}
 	return mux
 }
 

@@ -76,8 +76,7 @@ func (s *Simulator) serve(c Carrier, p protocol) http.Handler {
 			w.WriteHeader(http.StatusTemporaryRedirect)
 			return
 		case Broken:
-			status, _ := strconv.Atoi(cmp.Or(b.Code, "500"))
-			write(w, answer{status: status, kind: "text/html", body: []byte("<html><body><h1>" + http.StatusText(status) + "</h1></body></html>\n")})
+			write(w, broken(b))
 			return
 		}
 		if refusal == nil && b.Mode == Refuse {
@@ -145,6 +144,12 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, b Behaviour, 
 		write(w, a)
 		http.NewResponseController(w).Flush()
 	}
+}
+
+// broken is the page of a server that fails.
+func broken(b Behaviour) answer {
+	status, _ := strconv.Atoi(cmp.Or(b.Code, "500"))
+	return answer{status: status, kind: "text/html", body: []byte("<html><body><h1>" + http.StatusText(status) + "</h1></body></html>\n")}
 }
 
 func header(w http.ResponseWriter, a answer) {

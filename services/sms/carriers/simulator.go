@@ -15,17 +15,6 @@ import (
 	"time"
 )
 
-// Carrier names one simulated carrier.
-type Carrier string
-
-const (
-	Vonage Carrier = "vonage"
-	Twilio Carrier = "twilio"
-)
-
-// Carriers is the closed set of carriers, in the order in which the page shows them.
-var Carriers = []Carrier{Vonage, Twilio}
-
 // Credentials that the simulated carriers take unless Options say otherwise. They open
 // nothing outside a simulator.
 const (
@@ -43,6 +32,9 @@ const maxSender = 64
 
 // Options say what the simulated carriers expect. Every field may be left zero.
 type Options struct {
+	// Carriers are those that run and are shown on the page; Usual when empty. Names of
+	// which there is no carrier are left out.
+	Carriers                []Carrier
 	VonageKey, VonageSecret string // DemoVonageKey, DemoVonageSecret
 	TwilioSID, TwilioToken  string // DemoTwilioSID, DemoTwilioToken
 	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
@@ -65,12 +57,13 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Simulator is both carriers, their journal and their phones.
+// Simulator is some carriers, their journal and their phones.
 type Simulator struct {
 	o       Options
 	now     func() time.Time
 	journal *journal
 	lines   map[Carrier]*line
+	vendors []vendor // those that run
 	apis    map[Carrier]http.Handler
 	post    *postOffice
 	run     uint64 // makes ids differ between runs
@@ -108,17 +101,22 @@ func New(o Options) *Simulator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if len(o.Carriers) == 0 {
+		o.Carriers = Usual
+	}
 	s := &Simulator{
+		vendors: running(o.Carriers), apis: map[Carrier]http.Handler{},
 		o: o, now: o.Now, journal: newJournal(cmp.Or(o.Journal, 20_000)),
 		lines: map[Carrier]*line{}, run: rand.Uint64(),
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.post = newPostOffice()
-	for _, c := range Carriers {
-		s.lines[c] = new(line)
-		s.lines[c].set(Behaviour{})
+	for _, v := range s.vendors {
+		l := new(line)
+		l.set(Behaviour{})
+		s.lines[v.carrier] = l
+		s.apis[v.carrier] = s.serve(v.carrier, v.protocol(s))
 	}
-	s.apis = map[Carrier]http.Handler{Vonage: s.serve(Vonage, vonage{s}), Twilio: s.serve(Twilio, twilio{s})}
 	s.handler = s.routes()
 	return s
 }
@@ -127,8 +125,8 @@ func New(o Options) *Simulator {
 // way. It is safe to call again.
 func (s *Simulator) Close() {
 	s.close()
-	for _, c := range Carriers {
-		s.lines[c].hangUp()
+	for _, l := range s.lines {
+		l.hangUp()
 	}
 	s.post.close()
 }
@@ -141,7 +139,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 	return nil
 }
 
-// Handler serves both carriers' APIs, the control API, the journal and the phone page.
+// Handler serves the carriers' APIs, the control API, the journal and the phone page.
 // A carrier that is down cannot refuse connections here; it drops them. Use Listen for
 // an address of its own where it can.
 func (s *Simulator) Handler() http.Handler { return s.handler }
@@ -207,17 +205,17 @@ func (s *Simulator) WaitText(ctx context.Context, to string, n int) (Text, error
 	return text, nil
 }
 
-// Reset forgets texts and counters and makes both carriers behave again.
+// Reset forgets texts and counters and makes the carriers behave again.
 func (s *Simulator) Reset() error {
 	var errs []error
-	for _, c := range Carriers {
-		l := s.lines[c]
+	for _, v := range s.vendors {
+		l := s.lines[v.carrier]
 		l.requests.Store(0)
 		l.taken.Store(0)
 		l.refused.Store(0)
 		l.receipts.taken.Store(0)
 		l.receipts.refused.Store(0)
-		errs = append(errs, s.Behave(c, Behaviour{}))
+		errs = append(errs, s.Behave(v.carrier, Behaviour{}))
 	}
 	s.journal.reset()
 	return errors.Join(errs...)

@@ -13,6 +13,9 @@ import (
 // twilio is the Messages API (https://www.twilio.com/docs/messaging/api/message-resource).
 type twilio struct{ s *Simulator }
 
+var twilioVendor = vendor{carrier: Twilio, name: "Twilio", paths: []string{"POST /" + twilioVersion + "/Accounts/{sid}/Messages.json"},
+	suspended: "20005", barred: "21610", protocol: func(s *Simulator) protocol { return twilio{s} }}
+
 // twilioMessage is a Message that was just made.
 type twilioMessage struct {
 	AccountSID   string            `json:"account_sid"`

@@ -19,6 +19,9 @@ import (
 // everything; the status of each message says what became of it.
 type vonage struct{ s *Simulator }
 
+var vonageVendor = vendor{carrier: Vonage, name: "Vonage", paths: []string{"POST /sms/json"}, suspended: "8", barred: "7",
+	protocol: func(s *Simulator) protocol { return vonage{s} }}
+
 type vonageAnswer struct {
 	Count    string          `json:"message-count"`
 	Messages []vonageMessage `json:"messages"`

@@ -61,6 +61,12 @@ func (p Provider) endings(t *testing.T) {
 	}
 }
 
+// others are carriers that know other accounts than the demonstration's.
+var others = carriers.Options{
+	VonageSecret: "another1234567",
+	TwilioToken:  "another",
+}
+
 // refusals have the vendor's own code, and bring no text.
 func (p Provider) refusals(t *testing.T) {
 	t.Parallel()
@@ -84,7 +90,7 @@ func (p Provider) refusals(t *testing.T) {
 	}
 	t.Run("wrong account", func(t *testing.T) {
 		t.Parallel()
-		r := p.rig(t, carriers.Options{VonageSecret: "another1234567", TwilioToken: "another"}, sms.Callback{})
+		r := p.rig(t, others, sms.Callback{})
 		expect(t, r.send(t, within(t, soon), message(t, number, words)), sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonMisconfigured})
 		r.arrived(t, 1, 0)
 	})

@@ -88,6 +88,7 @@ type rig struct {
 
 func (p Provider) rig(t *testing.T, o carriers.Options, receipts sms.Callback) *rig {
 	t.Helper()
+	o.Carriers = []carriers.Carrier{p.Carrier}
 	s := carriers.New(o)
 	t.Cleanup(s.Close)
 	address, err := s.Listen(p.Carrier, "127.0.0.1:0")
