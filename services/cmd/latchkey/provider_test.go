@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/sms"
 )
 
 func TestATestIsOneSegmentWithoutDigits(t *testing.T) {
@@ -61,5 +64,41 @@ func TestAProviderThatCannotBeMade(t *testing.T) {
 	all := doctor.CheckProviders(t.Context(), conf, keys, []string{"one", "two"})
 	if all[0].Result != "failed" || !strings.Contains(all[0].Why, "/nowhere/secret") || all[1].Result != "failed" || !strings.Contains(all[1].Why, "configured are: one") {
 		t.Errorf("%+v", all)
+	}
+}
+
+// connected is a provider that keeps a connection: without it nothing is sent.
+type connected struct {
+	open chan struct{} // closed when it is
+	sent int
+}
+
+func (c *connected) Send(context.Context, sms.Message) sms.Outcome {
+	select {
+	case <-c.open:
+		c.sent++
+		return sms.Outcome{Ending: sms.Accepted, Reason: sms.ReasonOK}
+	default:
+		return sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonUnreachable}
+	}
+}
+
+func (c *connected) Run(ctx context.Context, take func(context.Context, sms.Receipt) error) error {
+	if take(ctx, sms.Receipt{}) == nil {
+		return errors.New("a report was taken")
+	}
+	close(c.open)
+	<-ctx.Done()
+	return nil
+}
+
+func TestATestOpensTheConnectionOfItsProvider(t *testing.T) {
+	t.Parallel()
+	c := &connected{open: make(chan struct{})}
+	if out := sendOnce(t.Context(), sms.Provider{Name: "smpp", Sender: c, Source: c}, sms.Message{}); out.Ending != sms.Accepted || c.sent != 1 {
+		t.Errorf("%+v, %d were sent", out, c.sent)
+	}
+	if out := sendOnce(t.Context(), sms.Provider{Name: "http", Sender: &connected{open: make(chan struct{})}}, sms.Message{}); out.Reason != sms.ReasonUnreachable {
+		t.Errorf("a provider without one: %+v", out)
 	}
 }

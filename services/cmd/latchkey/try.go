@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,10 +44,8 @@ func (c *providerTest) Run(ctx context.Context) error {
 		return err
 	}
 	return c.do(ctx, c.named, func(o *console.Console, actor access.Actor) error {
-		sending, stop := context.WithTimeout(ctx, sms.MaxAttempt)
-		defer stop()
 		begun := time.Now()
-		out := by.Sender.Send(sending, sms.Message{AttemptID: uuid.New(), To: to, Body: sms.NewBody(testWords)})
+		out := sendOnce(ctx, by, sms.Message{AttemptID: uuid.New(), To: to, Body: sms.NewBody(testWords)})
 		took := time.Since(begun).Round(time.Millisecond)
 		told := o.ProviderTested(context.WithoutCancel(ctx), actor, c.Name, to, out.Ending)
 		fmt.Printf("%s: %s (%s)", c.Name, out.Ending, out.Reason)
@@ -59,6 +58,45 @@ func (c *providerTest) Run(ctx context.Context) error {
 		}
 		return told
 	})
+}
+
+// connectTimeout is how long a provider that keeps a connection may take to open it.
+const connectTimeout = 10 * time.Second
+
+// sendOnce sends one text. Where the provider keeps a connection (SMPP) it is opened first, and
+// no report is taken from it: those come again, to a dispatcher.
+func sendOnce(ctx context.Context, by sms.Provider, m sms.Message) sms.Outcome {
+	ctx, stop := context.WithTimeout(ctx, sms.MaxAttempt+connectTimeout)
+	defer stop()
+	if by.Source == nil {
+		return attempt(ctx, by, m)
+	}
+	var connection sync.WaitGroup
+	defer connection.Wait()
+	defer stop()
+	connection.Go(func() {
+		_ = by.Source.Run(ctx, func(context.Context, sms.Receipt) error { return errors.New("this is a test: a dispatcher takes it") }) // what fails shows in the outcome
+	})
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	until := time.Now().Add(connectTimeout)
+	for {
+		out := attempt(ctx, by, m)
+		if out.Reason != sms.ReasonUnreachable || time.Now().After(until) { // unreachable: nothing was written
+			return out
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return out
+		}
+	}
+}
+
+func attempt(ctx context.Context, by sms.Provider, m sms.Message) sms.Outcome {
+	ctx, stop := context.WithTimeout(ctx, sms.MaxAttempt)
+	defer stop()
+	return by.Sender.Send(ctx, m)
 }
 
 func (c *providerTest) number(in io.Reader) (phone.Number, error) {

@@ -195,7 +195,7 @@ func (p *patient) dispatchers(ctx context.Context, f *findings) {
 	case n == 0:
 		f.fault("start one: latchkey up, or latchkey dispatcher", "no dispatcher was seen in the last half minute: no text is sent")
 	default:
-		f.ok("%d were seen in the last half minute", n)
+		f.ok("seen in the last half minute: %d", n)
 	}
 }
 
