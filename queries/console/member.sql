@@ -56,10 +56,11 @@ SELECT m.id, m.account_id, m.role, m.user_id, m.public_key, m.phone_version, m.p
     (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
     try_is_capped(t)::boolean AS codes_locked,
     EXISTS (SELECT FROM client_assignment x WHERE x.client_id = m.id AND x.staff_id = @actor_id)::boolean AS assigned
-FROM member m JOIN account a ON a.id = m.account_id
+FROM (SELECT DISTINCT unnest(@ids::uuid[]) AS id) q -- joined: as a condition it is tried on every person of the account
+JOIN member m ON m.id = q.id AND m.account_id = @account_id
+JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id
-LEFT JOIN member_try t ON t.member_id = m.id
-WHERE m.id = ANY(@ids::uuid[]) AND m.account_id = @account_id;
+LEFT JOIN member_try t ON t.member_id = m.id;
 
 -- name: UserIDMatch :many
 -- User IDs as they are compared, each with who has it, in whichever account.
