@@ -54,7 +54,13 @@ func (d *Dispatcher) takeReceipt(w http.ResponseWriter, r *http.Request) error {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	receipt, err := parser.ParseReceipt(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, sms.ErrNoReport):
+		w.WriteHeader(http.StatusOK)
+		return nil
+	case errors.Is(err, sms.ErrLater):
+		return web.Unavailable
+	case err != nil:
 		problem, why := unreadable, "unreadable"
 		if errors.Is(err, sms.ErrForged) {
 			problem, why = forged, "forged"

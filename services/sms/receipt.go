@@ -50,7 +50,8 @@ type Receipt struct {
 // ReceiptParser reads a provider's reports. A Sender whose vendor reports over HTTP is one too.
 type ReceiptParser interface {
 	// ParseReceipt authenticates a report and reads it. It reads a bounded part of the body.
-	// Errors are ErrForged and ErrMalformed; neither holds anything from the request.
+	// Errors are ErrForged, ErrMalformed, ErrNoReport and ErrLater; none holds anything from
+	// the request.
 	ParseReceipt(r *http.Request) (Receipt, error)
 }
 
@@ -67,6 +68,12 @@ var (
 	ErrForged = errors.New("the receipt is not authentic")
 	// ErrMalformed says that an authentic report cannot be read. Answer 400.
 	ErrMalformed = errors.New("the receipt cannot be read")
+	// ErrNoReport says that an authentic request reports nothing about a text of ours, and
+	// needs nothing more. Answer 200.
+	ErrNoReport = errors.New("the request reports nothing")
+	// ErrLater says that what tells whether a report is authentic cannot be had now. Answer
+	// 503: the provider comes again.
+	ErrLater = errors.New("the receipt cannot be checked now")
 )
 
 // Callback makes and checks the addresses to which providers report. Vendors that sign
@@ -101,13 +108,13 @@ func (c Callback) Validate() error {
 // URL returns the address for reports by a provider about an attempt:
 // Base/provider/attempt/token.
 func (c Callback) URL(provider string, attempt uuid.UUID) string {
-	return c.Base + "/" + provider + "/" + attempt.String() + "/" + c.token(provider, attempt)
+	return c.Base + "/" + provider + "/" + attempt.String() + "/" + c.Token(provider, attempt)
 }
 
 // Verify reports whether the token belongs to the provider and the attempt, in a time
 // that does not depend on how much of it is right.
 func (c Callback) Verify(provider string, attempt uuid.UUID, token string) bool {
-	return c.Enabled() && hmac.Equal([]byte(token), []byte(c.token(provider, attempt)))
+	return c.Enabled() && hmac.Equal([]byte(token), []byte(c.Token(provider, attempt)))
 }
 
 // Attempt returns the attempt that a request's path names in its last three parts
@@ -129,7 +136,9 @@ func (c Callback) Attempt(provider, path string) (uuid.UUID, error) {
 // tokenBytes is how much of the MAC an address carries: 128 bits, beyond guessing online.
 const tokenBytes = 16
 
-func (c Callback) token(provider string, attempt uuid.UUID) string {
+// Token returns the last part of URL, for vendors that bring data back but have no address
+// for each text.
+func (c Callback) Token(provider string, attempt uuid.UUID) string {
 	mac := hmac.New(sha256.New, []byte(c.Key.Reveal()))
 	mac.Write([]byte("latchkey receipt\x00" + provider + "\x00"))
 	mac.Write(attempt[:])

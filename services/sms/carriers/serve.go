@@ -21,6 +21,8 @@ type order struct {
 	parts     int    // segments
 	service   bool   // Twilio: sent through a messaging service
 	at        time.Time
+	context   map[string]string // AWS: what comes back in events
+	origin    string            // AWS: under which it was asked
 }
 
 // answer is one HTTP answer of a vendor.
@@ -28,6 +30,7 @@ type answer struct {
 	status int
 	body   []byte
 	kind   string // the content type; JSON when empty
+	aside  bool   // it is about no text, and refuses nothing
 }
 
 // protocol is how one vendor reads and writes.
@@ -88,7 +91,9 @@ func (s *Simulator) serve(c Carrier, p protocol) http.Handler {
 			refusal = &a
 		}
 		if refusal != nil {
-			l.refused.Add(1)
+			if !refusal.aside {
+				l.refused.Add(1)
+			}
 			write(w, *refusal)
 			return
 		}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Credentials that the simulated carriers take unless Options say otherwise. They open
@@ -37,6 +39,7 @@ type Options struct {
 	Carriers                []Carrier
 	VonageKey, VonageSecret string // DemoVonageKey, DemoVonageSecret
 	TwilioSID, TwilioToken  string // DemoTwilioSID, DemoTwilioToken
+	AWS                     AWSAccount
 	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
 	// other is PostJSON.
 	VonageReceipts string
@@ -66,6 +69,7 @@ type Simulator struct {
 	vendors []vendor // those that run
 	apis    map[Carrier]http.Handler
 	post    *postOffice
+	sns     snsTopic
 	run     uint64 // makes ids differ between runs
 	ids     atomic.Uint64
 	handler http.Handler
@@ -111,6 +115,7 @@ func New(o Options) *Simulator {
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.post = newPostOffice()
+	s.sns.token = uuid.NewString()
 	for _, v := range s.vendors {
 		l := new(line)
 		l.set(Behaviour{})

@@ -11,10 +11,11 @@ type Carrier string
 const (
 	Vonage Carrier = "vonage"
 	Twilio Carrier = "twilio"
+	AWS    Carrier = "aws"
 )
 
 // vendors are the carriers, in the order in which the page shows them.
-var vendors = []vendor{vonageVendor, twilioVendor}
+var vendors = []vendor{vonageVendor, twilioVendor, awsVendor}
 
 // Carriers is the closed set of carriers, in the order in which the page shows them.
 var Carriers = names(vendors)

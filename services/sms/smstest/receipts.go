@@ -25,12 +25,19 @@ func (p Provider) mailbox(t *testing.T, o carriers.Options) (*rig, <-chan read) 
 	var reader atomic.Pointer[rig]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		receipt, err := reader.Load().sender.ParseReceipt(r)
-		if err != nil {
+		switch {
+		case errors.Is(err, sms.ErrNoReport): // a subscription that was confirmed
+			return
+		case errors.Is(err, sms.ErrLater):
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		case err != nil:
 			w.WriteHeader(http.StatusForbidden)
 		}
 		got <- read{receipt, err}
 	}))
 	t.Cleanup(server.Close)
+	o.AWS.Subscriber = callback(server.URL).Base + "/" + string(p.Carrier)
 	r := p.rig(t, o, callback(server.URL))
 	reader.Store(r)
 	return r, got

@@ -25,7 +25,8 @@ type Provider struct {
 	// its own, which is the last but two part of its receipt addresses.
 	New func(Line) (Adapter, error)
 	// Refusals are endings and reasons by the vendor's error code: at least one of each
-	// kind that the vendor tells apart.
+	// kind that the vendor tells apart. Where VendorCode is not the code, it is the code cut
+	// to its bounds.
 	Refusals map[string]sms.Outcome
 	// Throttled is the vendor's code for too many texts.
 	Throttled string
@@ -33,6 +34,8 @@ type Provider struct {
 	Failed string
 	// UserAgent is how the vendor's SDK begins its user agent.
 	UserAgent string
+	// Silent says that the vendor's answer does not tell of segments.
+	Silent bool
 	// Secrets must appear in nothing that is printed.
 	Secrets []string
 }
@@ -144,6 +147,14 @@ func expect(t *testing.T, got, want sms.Outcome) {
 	if got.Ending != want.Ending || got.Reason != want.Reason {
 		t.Errorf("Send = %s, %s; want %s, %s", got.Ending, got.Reason, want.Ending, want.Reason)
 	}
+}
+
+// segments is how many segments an outcome should tell of.
+func (p Provider) segments(n int) int {
+	if p.Silent {
+		return 0
+	}
+	return n
 }
 
 // arrived compares how many requests and texts came to the carrier.
