@@ -76,7 +76,7 @@ type Route struct {
 // Provider is a way to send texts.
 type Provider struct {
 	Name string `yaml:"name"` // as in events, metrics and tables; of its own
-	Kind string `yaml:"kind"` // vonage, twilio
+	Kind string `yaml:"kind"` // vonage, twilio, aws
 	From string `yaml:"from"`
 	// BaseURL is where the vendor's API is; empty is the vendor's own.
 	BaseURL string `yaml:"base_url"`
@@ -90,6 +90,8 @@ type Provider struct {
 	AccountSID          string `yaml:"account_sid"`           // twilio
 	AuthTokenFile       string `yaml:"auth_token_file"`       // twilio
 	MessagingServiceSID string `yaml:"messaging_service_sid"` // twilio, instead of from
+
+	AWS `yaml:",inline"`
 }
 
 // Read reads and judges a file. The error names everything that is wrong at once.
@@ -283,8 +285,11 @@ func (p Provider) faults() (all []string) {
 		if (p.From == "") == (p.MessagingServiceSID == "") {
 			all = append(all, "from: exactly one of it and messaging_service_sid must be set")
 		}
+	case "aws":
+		need(p.From, "from")
+		all = append(all, p.AWS.faults()...)
 	default:
-		all = append(all, "kind: must be vonage or twilio")
+		all = append(all, "kind: must be vonage, twilio or aws")
 	}
 	return all
 }

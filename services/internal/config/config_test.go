@@ -16,6 +16,7 @@ softwares:
 providers:
   - {name: first, kind: vonage, api_key: abcd1234, api_secret_file: /etc/a, from: Maple}
   - {name: second, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: /etc/b, messaging_service_sid: MG00000000000000000000000000000001}
+  - {name: third, kind: aws, region: eu-central-1, access_key_id: AKIA0000000000000000, secret_access_key_file: /etc/c, from: Maple, configuration_set: texts, sns_topic: "arn:aws:sns:eu-central-1:123456789012:texts"}
 routes:
   - {countries: [DE, AT], providers: [second, first]}
 receipts: https://login.maple.example/receipts
@@ -26,7 +27,7 @@ receipts: https://login.maple.example/receipts
 	if len(c.Softwares) != 2 || c.Softwares[0].Addresses[0] != "https://app.maple.example/sign-in" || c.Softwares[1].AppHash != "FA+9qCX9VSu" {
 		t.Errorf("softwares: %+v", c.Softwares)
 	}
-	if len(c.Providers) != 2 || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
+	if len(c.Providers) != 3 || c.Providers[2].Region != "eu-central-1" || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
 		t.Errorf("providers: %+v", c.Providers)
 	}
 	if c, err := config.Parse(nil); err != nil || len(c.Providers) != 0 {
@@ -47,6 +48,7 @@ providers:
   - {name: v, kind: vonage}
   - {name: v, kind: twilio, account_sid: AC1, auth_token_file: f, from: "+1", messaging_service_sid: MG1}
   - {name: w, kind: vonage, rate: -1}
+  - {name: x1, kind: aws, sns_topic: t}
 routes:
   - {countries: [de], providers: [v, v, x]}
   - {countries: [], providers: []}
@@ -61,6 +63,7 @@ receipts: https://x.example/elsewhere?q
 	for _, want := range []string{"softwares[0].id", "softwares[0].kind", "softwares[0].name", "softwares[0].autofill_host", "softwares[0].app_hash",
 		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
 		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate",
+		"providers[4].from", "providers[4].region", "providers[4].access_key_id", "providers[4].secret_access_key_file", "providers[4].sns_topic",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
 		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {

@@ -9,6 +9,7 @@ import (
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/sms"
+	"latchkey.dev/services/sms/awssms"
 	"latchkey.dev/services/sms/twilio"
 	"latchkey.dev/services/sms/vonage"
 )
@@ -58,6 +59,17 @@ func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
 		}
 		s, err := twilio.New(twilio.Options{Name: p.Name, AccountSID: p.AccountSID, AuthToken: token, From: p.From,
 			MessagingServiceSID: p.MessagingServiceSID, BaseURL: p.BaseURL, Receipts: callback})
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
+	case "aws":
+		key, err := secret.FromFile(p.SecretAccessKeyFile)
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		s, err := awssms.New(awssms.Options{Name: p.Name, Region: p.Region, AccessKeyID: p.AccessKeyID, SecretAccessKey: key, From: p.From,
+			ConfigurationSet: p.ConfigurationSet, ProtectConfiguration: p.ProtectConfiguration, SNSTopic: p.SNSTopic, BaseURL: p.BaseURL, SNSOrigin: p.SNSURL, Receipts: callback})
 		if err != nil {
 			return sms.Provider{}, err
 		}
