@@ -293,9 +293,10 @@ const exportMember = `-- name: ExportMember :one
 SELECT m.id, m.role, m.user_id, m.phone_country, m.language, m.created_at, m.updated_at, m.deactivated_at, m.locked_at, m.phone_changed_at,
     a.id AS account_id, a.name AS account_name, a.kind AS account_kind, a.upgrade_policy,
     (a.two_factor_enabled_at IS NOT NULL)::boolean AS two_factor, (a.demographics_enabled_at IS NOT NULL)::boolean AS demographics,
-    c.changed_at AS password_changed_at, c.must_change_since AS password_must_change_since, p.proved_at AS number_proved_at, coalesce(t.consecutive, 0)::integer AS wrong_codes
+    c.changed_at AS password_changed_at, c.must_change_since AS password_must_change_since, p.proved_at AS number_proved_at, coalesce(t.consecutive, 0)::integer AS wrong_codes, o.granted_at AS operator_since
 FROM member m JOIN account a ON a.id = m.account_id
 LEFT JOIN credential c ON c.member_id = m.id LEFT JOIN number_proof p ON p.member_id = m.id LEFT JOIN member_try t ON t.member_id = m.id
+LEFT JOIN operator_right o ON o.member_id = m.id
 WHERE m.id = $1 AND m.account_id = $2
 `
 
@@ -325,6 +326,7 @@ type ExportMemberRow struct {
 	PasswordMustChangeSince *time.Time
 	NumberProvedAt          *time.Time
 	WrongCodes              int32
+	OperatorSince           *time.Time
 }
 
 func (q *Queries) ExportMember(ctx context.Context, arg ExportMemberParams) (ExportMemberRow, error) {
@@ -351,6 +353,7 @@ func (q *Queries) ExportMember(ctx context.Context, arg ExportMemberParams) (Exp
 		&i.PasswordMustChangeSince,
 		&i.NumberProvedAt,
 		&i.WrongCodes,
+		&i.OperatorSince,
 	)
 	return i, err
 }

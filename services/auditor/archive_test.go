@@ -115,6 +115,7 @@ func (a *archive) person(userID, number string) held {
 		"INSERT INTO client_assignment (client_id, staff_id, account_id) VALUES (gen_random_uuid(), $1, $2)",
 		"INSERT INTO member_try SELECT $1, now(), 1, now(), 1, 1 WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO number_proof (member_id, phone_version) SELECT $1, 1 WHERE $2::uuid IS NOT NULL",
+		"INSERT INTO operator_right (member_id, granted_by) SELECT $1, 'operator' WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO notice (id, account_id, member_id, kind, channel, address_sealed, address_version) VALUES (uuid_floor(now() - interval '2 days'), $2, $1, 'number_changed', 'text', '\\x01', 1)",
 		`INSERT INTO device (id, account_id, member_id, software_id, kind, thumbprint, challenge_id, registered_facets, seen_facets, name)
 			VALUES (gen_random_uuid(), $2, $1, 'web', 'key', '', gen_random_uuid(), '{"browser":"Firefox"}', '{"browser":"Firefox"}', 'Kitchen tablet')`,

@@ -20,6 +20,7 @@ var exported = map[string]string{
 	"client_assignment": "",
 	"number_proof":      "",
 	"member_try":        "",
+	"operator_right":    "granted_by",
 }
 
 // left are those that are not, and why.

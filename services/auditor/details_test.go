@@ -93,6 +93,7 @@ func TestAnExportHoldsAllOfOnePerson(t *testing.T) {
 			UserID                  string     `json:"user_id"`
 			Proved                  *time.Time `json:"number_proved_at"`
 			Password                *time.Time `json:"password_changed_at"`
+			Operates                *time.Time `json:"operator_since"`
 			Wrong                   int        `json:"wrong_codes"`
 		}
 		Assignments, Devices, Sessions, Notices, Codes []map[string]any
@@ -105,7 +106,7 @@ func TestAnExportHoldsAllOfOnePerson(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}
-	if p := got.Person; p.Number != "+16044410142" || p.Email != "ada@example.org" || p.UserID != "ada" || p.Language != "fr" || p.Proved == nil || p.Password == nil || p.Wrong != 1 {
+	if p := got.Person; p.Number != "+16044410142" || p.Email != "ada@example.org" || p.UserID != "ada" || p.Language != "fr" || p.Proved == nil || p.Password == nil || p.Operates == nil || p.Wrong != 1 {
 		t.Errorf("the person is %+v", p)
 	}
 	for what, list := range map[string][]map[string]any{"assignments": got.Assignments, "devices": got.Devices, "sessions": got.Sessions, "console sessions": got.Console, "notices": got.Notices, "codes": got.Codes} {
@@ -131,7 +132,7 @@ func TestAnExportHoldsAllOfOnePerson(t *testing.T) {
 			t.Errorf("the export holds %q", secret)
 		}
 	}
-	for lang, want := range map[string]string{"": "What is held about ada", "de": "Was über ada gespeichert ist", "fr": "Numéro de téléphone", "es": "Lo que se guarda sobre ada"} {
+	for lang, want := range map[string]string{"": "Operates this installation since", "de": "Was über ada gespeichert ist", "fr": "Numéro de téléphone", "es": "Lo que se guarda sobre ada"} {
 		page, err := a.export(job, asker, details.HTML, lang)
 		if err != nil {
 			t.Fatal(err)

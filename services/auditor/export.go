@@ -48,7 +48,8 @@ type exported struct {
 		UpdatedAt         time.Time  `json:"updated_at"`
 		DeactivatedAt     *time.Time `json:"deactivated_at,omitempty"`
 		LockedAt          *time.Time `json:"locked_at,omitempty"`
-		WrongCodes        int        `json:"wrong_codes"` // since the last right one
+		OperatorSince     *time.Time `json:"operator_since,omitempty"` // has the operator right
+		WrongCodes        int        `json:"wrong_codes"`              // since the last right one
 	} `json:"person"`
 	Assignments []exportedAssignment `json:"assignments"`
 	Devices     []exportedDevice     `json:"devices"` // every one that ever was
@@ -209,7 +210,7 @@ func (x *export) person(ctx context.Context, q *queries.Queries) error {
 	a, p := &x.head.Account, &x.head.Person
 	a.ID, a.Name, a.Kind, a.TwoFactor, a.Demographics, a.UpgradePolicy = m.AccountID, m.AccountName, m.AccountKind, m.TwoFactor, m.Demographics, m.UpgradePolicy
 	p.ID, p.Role, p.UserID, p.Country, p.Language = m.ID, m.Role, m.UserID, m.PhoneCountry, m.Language
-	p.NumberChangedAt, p.MustChangeSince = m.PhoneChangedAt, m.PasswordMustChangeSince
+	p.NumberChangedAt, p.MustChangeSince, p.OperatorSince = m.PhoneChangedAt, m.PasswordMustChangeSince, m.OperatorSince
 	p.WrongCodes, p.NumberProvedAt, p.PasswordChangedAt, p.CreatedAt, p.UpdatedAt, p.DeactivatedAt, p.LockedAt = int(m.WrongCodes), m.NumberProvedAt, m.PasswordChangedAt, m.CreatedAt, m.UpdatedAt, m.DeactivatedAt, m.LockedAt
 	rows, err := q.ExportAssignments(ctx, x.member)
 	x.head.Assignments = make([]exportedAssignment, 0, len(rows))

@@ -52,6 +52,7 @@ func (c *clinic) whole(n console.NewMember) access.Actor {
 		"INSERT INTO password_link (member_id, token_digest) SELECT $1, sha256($1::uuid::text::bytea) WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO member_try SELECT $1, now(), 1, now(), 1, 1 WHERE $2::uuid IS NOT NULL",
 		"INSERT INTO number_proof (member_id, phone_version) SELECT $1, 1 WHERE $2::uuid IS NOT NULL",
+		"INSERT INTO operator_right (member_id, granted_by) SELECT $1, 'operator' WHERE $2::uuid IS NOT NULL",
 		`INSERT INTO notice (id, account_id, member_id, kind, channel, address_sealed, address_version)
 			SELECT uuid_floor(now() - interval '3 days'), $2, id, 'number_changed', 'text', phone_sealed, phone_version FROM member WHERE id = $1`,
 	} {

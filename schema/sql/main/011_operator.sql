@@ -22,4 +22,5 @@ ALTER TABLE console_event ADD CONSTRAINT console_event_type CHECK (type IN (
     'latchkey.notice.requested'));
 
 GRANT SELECT, INSERT, DELETE ON operator_right TO latchkey_console;
+GRANT SELECT (member_id, granted_at) ON operator_right TO latchkey_auditor;
 RESET ROLE;
