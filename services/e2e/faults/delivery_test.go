@@ -28,6 +28,7 @@ func TestDelivery(t *testing.T) {
 		{"silent_drop", (*house).testSilentDrop},
 		{"lies", (*house).testLies},
 		{"all_down", (*house).testAllDown},
+		{"receipts", (*house).testReceipts},
 	} {
 		ok := t.Run(fault.name, func(t *testing.T) {
 			outer := h.t
