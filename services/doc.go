@@ -4,6 +4,7 @@
 // Read from the top; imports point down.
 //
 //	cmd/           the programs: one a service, and latchkey, which is all of them and the command line
+//	cmd/latchkey/doctor  looks at an installation and says what is wrong with it
 //	example        a product with its own passwords, on the public API alone
 //	bench          measures the whole on one machine
 //	e2e            the whole system in tests

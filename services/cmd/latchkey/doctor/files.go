@@ -72,24 +72,43 @@ func wrong(f *findings, do, file string, err error) {
 func (p *patient) secrets(_ context.Context, f *findings) {
 	n := 0
 	look := func(whose string, of any) {
-		v := reflect.Indirect(reflect.ValueOf(of))
-		for i := range v.NumField() {
-			tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-			if path := v.Field(i); strings.HasSuffix(tag, "_file") && path.Kind() == reflect.String && path.String() != "" {
-				n++
-				secretFile(f, fmt.Sprintf("%s of %s", tag, whose), path.String())
-			}
+		for _, named := range secretFiles(reflect.ValueOf(of), "") {
+			n++
+			secretFile(f, named[0]+" of "+whose, named[1])
 		}
 	}
 	for _, provider := range p.conf.Providers {
 		look(provider.Name, provider)
 	}
-	if p.conf.Mail != nil {
-		look("the mail server", p.conf.Mail)
-	}
+	look("the mail server", p.conf.Mail)
 	if !f.bad() {
 		f.ok("%d files with secrets can be read, by their owner alone", n)
 	}
+}
+
+// secretFiles are the files that a configuration names as holding a secret, each after the
+// name of its field: those fields end in _file, at whatever depth.
+func secretFiles(v reflect.Value, field string) (all [][2]string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			all = secretFiles(v.Elem(), field)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+			all = append(all, secretFiles(v.Field(i), tag)...)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			all = append(all, secretFiles(v.Index(i), strings.TrimSuffix(field, "s"))...)
+		}
+	case reflect.String:
+		if strings.HasSuffix(field, "_file") && v.String() != "" {
+			all = append(all, [2]string{field, v.String()})
+		}
+	}
+	return all
 }
 
 func secretFile(f *findings, what, path string) {
