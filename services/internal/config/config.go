@@ -73,27 +73,6 @@ type Route struct {
 	Providers []string `yaml:"providers"` // by their names, the first is tried first
 }
 
-// Provider is a way to send texts.
-type Provider struct {
-	Name string `yaml:"name"` // as in events, metrics and tables; of its own
-	Kind string `yaml:"kind"` // vonage, twilio, aws
-	From string `yaml:"from"`
-	// BaseURL is where the vendor's API is; empty is the vendor's own.
-	BaseURL string `yaml:"base_url"`
-	// Rate is how many texts a second the vendor takes, from all dispatchers together;
-	// not given: what is usual for the kind, 0 where nothing is.
-	Rate float64 `yaml:"rate,omitempty"`
-
-	APIKey        string `yaml:"api_key"`         // vonage
-	APISecretFile string `yaml:"api_secret_file"` // vonage
-
-	AccountSID          string `yaml:"account_sid"`           // twilio
-	AuthTokenFile       string `yaml:"auth_token_file"`       // twilio
-	MessagingServiceSID string `yaml:"messaging_service_sid"` // twilio, instead of from
-
-	AWS `yaml:",inline"`
-}
-
 // Read reads and judges a file. The error names everything that is wrong at once.
 func Read(path string) (File, error) {
 	f, err := os.Open(path)
@@ -258,38 +237,6 @@ func (s Software) faults() (all []string) {
 		u, err := url.Parse(a)
 		wrong(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || len(a) > 512,
 			fmt.Sprintf("addresses[%d]: must be an http or https address without a query", i))
-	}
-	return all
-}
-
-func (p Provider) faults() (all []string) {
-	if !providerName.MatchString(p.Name) {
-		all = append(all, "name: must be 1 to 32 small letters, digits, hyphens and underscores, a letter first")
-	}
-	need := func(value, field string) {
-		if value == "" {
-			all = append(all, field+": is missing")
-		}
-	}
-	if !(p.Rate >= 0 && p.Rate <= 1e6) {
-		all = append(all, "rate: must be 0 to 1000000 texts a second")
-	}
-	switch p.Kind {
-	case "vonage":
-		need(p.APIKey, "api_key")
-		need(p.APISecretFile, "api_secret_file")
-		need(p.From, "from")
-	case "twilio":
-		need(p.AccountSID, "account_sid")
-		need(p.AuthTokenFile, "auth_token_file")
-		if (p.From == "") == (p.MessagingServiceSID == "") {
-			all = append(all, "from: exactly one of it and messaging_service_sid must be set")
-		}
-	case "aws":
-		need(p.From, "from")
-		all = append(all, p.AWS.faults()...)
-	default:
-		all = append(all, "kind: must be vonage, twilio or aws")
 	}
 	return all
 }

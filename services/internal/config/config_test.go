@@ -47,7 +47,7 @@ providers:
   - {name: "", kind: pigeon}
   - {name: v, kind: vonage}
   - {name: v, kind: twilio, account_sid: AC1, auth_token_file: f, from: "+1", messaging_service_sid: MG1}
-  - {name: w, kind: vonage, rate: -1}
+  - {name: w, kind: vonage, rate: -1, account_sid: AC1, signature_method: md5}
   - {name: x1, kind: aws, sns_topic: t}
 routes:
   - {countries: [de], providers: [v, v, x]}
@@ -62,7 +62,8 @@ receipts: https://x.example/elsewhere?q
 	}
 	for _, want := range []string{"softwares[0].id", "softwares[0].kind", "softwares[0].name", "softwares[0].autofill_host", "softwares[0].app_hash",
 		"softwares[1].addresses[0]", `softwares[2].id: "a" is there twice`, "providers[0].name", "providers[0].kind", "providers[1].api_key", "providers[1].api_secret_file",
-		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate",
+		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate", "providers[3].account_sid: is not for the kind vonage",
+		"providers[3].signature_method: must be", "providers[3].signature_method: needs",
 		"providers[4].from", "providers[4].region", "providers[4].access_key_id", "providers[4].secret_access_key_file", "providers[4].sns_topic",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
 		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {

@@ -43,6 +43,9 @@ type Options struct {
 	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
 	// other is PostJSON.
 	VonageReceipts string
+	// VonageSignature is what Vonage's account signs receipts with, by VonageMethod,
+	// sha256hmac (also "") or sha512hmac; "" signs none.
+	VonageSignature, VonageMethod string
 	// SignIn is the address of the sign-in page, which the phone page names while there
 	// are no texts; "" names none.
 	SignIn string

@@ -14,7 +14,23 @@ import (
 type twilio struct{ s *Simulator }
 
 var twilioVendor = vendor{carrier: Twilio, name: "Twilio", paths: []string{"POST /" + twilioVersion + "/Accounts/{sid}/Messages.json"},
-	suspended: "20005", barred: "21610", protocol: func(s *Simulator) protocol { return twilio{s} }}
+	suspended: "20005", barred: "21610", protocol: func(s *Simulator) protocol { return twilio{s} },
+	besides: func(s *Simulator) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{"GET /" + twilioVersion + "/Accounts/{sid}/Balance.json": twilio{s}.balance}
+	}}
+
+// balance is the Balance resource (https://www.twilio.com/docs/usage/api/balance).
+func (t twilio) balance(w http.ResponseWriter, r *http.Request) {
+	sid, token, _ := r.BasicAuth()
+	switch {
+	case !same(sid, t.s.o.TwilioSID) || !same(token, t.s.o.TwilioToken):
+		write(w, *t.error(20003, ""))
+	case r.PathValue("sid") != sid:
+		write(w, *t.error(20404, ""))
+	default:
+		write(w, asJSON(http.StatusOK, map[string]string{"account_sid": sid, "balance": "7.50", "currency": "USD"}))
+	}
+}
 
 // twilioMessage is a Message that was just made.
 type twilioMessage struct {

@@ -3,10 +3,16 @@ package carriers
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +26,20 @@ import (
 type vonage struct{ s *Simulator }
 
 var vonageVendor = vendor{carrier: Vonage, name: "Vonage", paths: []string{"POST /sms/json"}, suspended: "8", barred: "7",
-	protocol: func(s *Simulator) protocol { return vonage{s} }}
+	protocol: func(s *Simulator) protocol { return vonage{s} },
+	besides: func(s *Simulator) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{"GET /account/get-balance": vonage{s}.balance}
+	}}
+
+// balance is that part of the Account API (https://developer.vonage.com/en/api/account#getAccountBalance).
+func (v vonage) balance(w http.ResponseWriter, r *http.Request) {
+	key, secret, _ := r.BasicAuth()
+	if !same(key, v.s.o.VonageKey) || !same(secret, v.s.o.VonageSecret) {
+		write(w, asJSON(http.StatusUnauthorized, map[string]string{"error-code": "401", "error-code-label": "authentication failed"}))
+		return
+	}
+	write(w, answer{status: http.StatusOK, body: []byte(`{"value":` + vonageBalance + `,"autoReload":false}`)})
+}
 
 type vonageAnswer struct {
 	Count    string          `json:"message-count"`
@@ -159,6 +178,12 @@ type vonageReceipt struct {
 	APIKey    string `json:"api-key"`
 	ClientRef string `json:"client-ref,omitempty"`
 	Timestamp string `json:"message-timestamp"`
+	// Unix, Nonce and Sig come with signatures alone.
+	Unix  string `json:"timestamp,omitempty"`
+	Nonce string `json:"nonce,omitempty"`
+	Sig   string `json:"sig,omitempty"`
+
+	at time.Time
 }
 
 // vonageAbsent is the err-code of a phone that could not be reached for now.
@@ -174,7 +199,7 @@ func (v vonage) receipts(o order, b Behaviour) report {
 	var all []vonageReceipt
 	for i := range o.parts {
 		r := vonageReceipt{MSISDN: o.to[1:], To: o.from, Network: vonageNetwork, ID: part(o.id, i), Price: vonagePrice, Status: status, ErrCode: code,
-			APIKey: v.s.o.VonageKey, ClientRef: o.clientRef, SCTS: o.at.UTC().Format("0601021504"), Timestamp: o.at.UTC().Format(time.DateTime)}
+			APIKey: v.s.o.VonageKey, ClientRef: o.clientRef, SCTS: o.at.UTC().Format("0601021504"), Timestamp: o.at.UTC().Format(time.DateTime), at: o.at}
 		if b.Reorder {
 			early := r
 			early.Status, early.ErrCode = "accepted", "0"
@@ -182,29 +207,68 @@ func (v vonage) receipts(o order, b Behaviour) report {
 		}
 		all = append(all, r)
 	}
-	address := o.callback
-	if b.Receipt == ReceiptForged {
+	address, secret := o.callback, v.s.o.VonageSignature
+	if b.Receipt == ReceiptForged && secret != "" {
+		secret = "not-" + secret // the address is right: the signature must tell
+	} else if b.Receipt == ReceiptForged {
 		address = falsified(address)
 	}
 	out := report{tries: maxTries, insist: true}
 	for _, r := range arranged(b, all...) {
-		out.requests = append(out.requests, func(ctx context.Context) (*http.Request, error) { return r.request(ctx, v.s.o.VonageReceipts, address) })
+		out.requests = append(out.requests, func(ctx context.Context) (*http.Request, error) {
+			return r.request(ctx, v.s.o.VonageReceipts, address, secret, v.s.o.VonageMethod)
+		})
 	}
 	return out
 }
 
-// request is the receipt by the method to which the account is set.
-func (r vonageReceipt) request(ctx context.Context, method, address string) (*http.Request, error) {
+// fields are the receipt's parameters, signed where there is a secret.
+func (r vonageReceipt) fields(secret, method string) (map[string]string, error) {
+	if secret != "" {
+		r.Unix, r.Nonce = strconv.FormatInt(r.at.Unix(), 10), rand.Text()
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	if method == PostJSON {
-		return newRequest(ctx, http.MethodPost, address, "application/json", bytes.NewReader(text))
-	}
 	var fields map[string]string
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return nil, err
+	}
+	if secret != "" {
+		fields["sig"] = VonageSignature(secret, method, fields)
+	}
+	return fields, nil
+}
+
+// VonageSignature is the signature of parameters
+// (https://developer.vonage.com/en/getting-started/concepts/signing-messages).
+func VonageSignature(secret, method string, fields map[string]string) string {
+	hash := sha256.New
+	if method == "sha512hmac" {
+		hash = sha512.New
+	}
+	mac := hmac.New(hash, []byte(secret))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name != "sig" {
+			fmt.Fprintf(mac, "&%s=%s", name, strings.NewReplacer("&", "_", "=", "_").Replace(fields[name]))
+		}
+	}
+	return fmt.Sprintf("%X", mac.Sum(nil))
+}
+
+// request is the receipt by the method to which the account is set.
+func (r vonageReceipt) request(ctx context.Context, method, address, secret, by string) (*http.Request, error) {
+	fields, err := r.fields(secret, by)
+	if err != nil {
+		return nil, err
+	}
+	if method == PostJSON {
+		text, err := json.Marshal(fields)
+		if err != nil {
+			return nil, err
+		}
+		return newRequest(ctx, http.MethodPost, address, "application/json", bytes.NewReader(text))
 	}
 	form := url.Values{}
 	for name, value := range fields {

@@ -47,7 +47,12 @@ func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
 		if err != nil {
 			return sms.Provider{}, err
 		}
-		s, err := vonage.New(vonage.Options{Name: p.Name, APIKey: p.APIKey, APISecret: apiSecret, From: p.From, BaseURL: p.BaseURL, Receipts: callback})
+		signature, err := optional(p.SignatureSecretFile)
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		s, err := vonage.New(vonage.Options{Name: p.Name, APIKey: p.APIKey, APISecret: apiSecret, From: p.From, BaseURL: p.BaseURL, Receipts: callback,
+			SignatureSecret: signature, SignatureMethod: p.SignatureMethod})
 		if err != nil {
 			return sms.Provider{}, err
 		}
@@ -76,4 +81,16 @@ func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
 		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
 	}
 	return sms.Provider{}, fmt.Errorf("there is no kind %q", p.Kind)
+}
+
+// optional reads a secret that need not be configured, but must not be empty where it is.
+func optional(path string) (secret.String, error) {
+	if path == "" {
+		return secret.String{}, nil
+	}
+	s, err := secret.FromFile(path)
+	if err == nil && s.Empty() {
+		err = fmt.Errorf("the secret in %s is empty", path)
+	}
+	return s, err
 }

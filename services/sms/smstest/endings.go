@@ -50,7 +50,7 @@ func (p Provider) endings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := p.rig(t, carriers.Options{}, sms.Callback{})
+			r := p.rig(t, p.Options, sms.Callback{})
 			r.behave(t, tc.b)
 			out := r.send(t, within(t, tc.within), message(t, number, words))
 			expect(t, out, tc.want)
@@ -77,7 +77,7 @@ func (p Provider) refusals(t *testing.T) {
 		kinds[want.Ending] = true
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			r := p.rig(t, carriers.Options{}, sms.Callback{})
+			r := p.rig(t, p.Options, sms.Callback{})
 			r.behave(t, carriers.Behaviour{Mode: carriers.Refuse, Code: code})
 			out := r.send(t, within(t, soon), message(t, number, words))
 			expect(t, out, want)
@@ -101,7 +101,7 @@ func (p Provider) refusals(t *testing.T) {
 // throttle: the first text fits, the second does not.
 func (p Provider) throttle(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	r.behave(t, carriers.Behaviour{Mode: carriers.Throttle, Rate: 0.001})
 	expect(t, r.send(t, within(t, soon), message(t, number, words)), accepted)
 	out := r.send(t, within(t, soon), message(t, number, words))
@@ -115,7 +115,7 @@ func (p Provider) throttle(t *testing.T) {
 // words reach the phone as they were written, by the vendor's own SDK.
 func (p Provider) words(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	for i, tc := range []struct {
 		body     string
 		segments int
@@ -144,7 +144,7 @@ func (p Provider) words(t *testing.T) {
 // manyAtOnce: each text reaches its own phone, once.
 func (p Provider) manyAtOnce(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	var all sync.WaitGroup
 	for i := range 100 {
 		m := message(t, spare(i), "to "+spare(i))
@@ -162,7 +162,7 @@ func (p Provider) manyAtOnce(t *testing.T) {
 // cancelled: nothing is sent for a caller who has gone, and one who goes is let go.
 func (p Provider) cancelled(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	expect(t, r.send(t, gone, message(t, number, words)), unreachable)
@@ -185,7 +185,7 @@ func (p Provider) cancelled(t *testing.T) {
 // noDeadline: a context without a deadline does not make an attempt longer.
 func (p Provider) noDeadline(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	r.behave(t, carriers.Behaviour{Mode: carriers.Hang})
 	expect(t, r.send(t, t.Context(), message(t, number, words)), timedOut)
 	r.arrived(t, 1, 0)
@@ -195,7 +195,7 @@ func (p Provider) noDeadline(t *testing.T) {
 // again by the HTTP client either.
 func (p Provider) keptConnection(t *testing.T) {
 	t.Parallel()
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	expect(t, r.send(t, within(t, soon), message(t, number, words)), accepted)
 	r.behave(t, carriers.Behaviour{Mode: carriers.DropAfterAccept})
 	expect(t, r.send(t, within(t, soon), message(t, number, words)), badAnswer)
@@ -219,7 +219,7 @@ func (p Provider) redirect(t *testing.T) {
 	var followed atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
 	t.Cleanup(elsewhere.Close)
-	r := p.rig(t, carriers.Options{}, sms.Callback{})
+	r := p.rig(t, p.Options, sms.Callback{})
 	r.behave(t, carriers.Behaviour{Mode: carriers.Redirect, Code: elsewhere.URL})
 	expect(t, r.send(t, within(t, soon), message(t, number, words)), badAnswer)
 	r.arrived(t, 1, 0)

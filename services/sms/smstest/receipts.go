@@ -43,6 +43,12 @@ func (p Provider) mailbox(t *testing.T, o carriers.Options) (*rig, <-chan read) 
 	return r, got
 }
 
+// Receipts is the part of Exercise that is about receipts, true and forged.
+func (p Provider) Receipts(t *testing.T) {
+	t.Run("receipts", p.receipts)
+	t.Run("forged receipts", p.forgedReceipts)
+}
+
 // receipts of the carrier are read, in each form in which an account may be set to
 // report, and whatever became of the answer.
 func (p Provider) receipts(t *testing.T) {
@@ -66,7 +72,7 @@ func (p Provider) receipts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, got := p.mailbox(t, carriers.Options{VonageReceipts: tc.form})
+			r, got := p.mailbox(t, p.reporting(tc.form))
 			r.behave(t, tc.b)
 			m := message(t, number, words)
 			out := r.send(t, within(t, soon), m)
@@ -97,13 +103,19 @@ func (p Provider) receipts(t *testing.T) {
 	}
 }
 
+// reporting are the carrier's options, with receipts in a form.
+func (p Provider) reporting(form string) carriers.Options {
+	p.Options.VonageReceipts = form
+	return p.Options
+}
+
 // forgedReceipts are told from true ones, in each form.
 func (p Provider) forgedReceipts(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{carriers.PostJSON, http.MethodPost, http.MethodGet} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			r, got := p.mailbox(t, carriers.Options{VonageReceipts: form})
+			r, got := p.mailbox(t, p.reporting(form))
 			r.behave(t, carriers.Behaviour{Receipt: carriers.ReceiptForged})
 			expect(t, r.send(t, within(t, soon), message(t, number, words)), accepted)
 			select {

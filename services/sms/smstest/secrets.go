@@ -31,7 +31,7 @@ import (
 // the process wrote meanwhile, and through all that can be printed of what took part.
 func (p Provider) printsNoSecret(t *testing.T) {
 	printed := capture(t, func() {
-		r, got := p.mailbox(t, carriers.Options{})
+		r, got := p.mailbox(t, p.Options)
 		m := message(t, number, words)
 		for i, b := range []carriers.Behaviour{{}, {Mode: carriers.BadJSON}, {Mode: carriers.NoMessages}, {Mode: carriers.Huge}, {Mode: carriers.DropAfterAccept},
 			{Mode: carriers.Broken}, {Mode: carriers.Redirect, Code: "http://127.0.0.1:1/"}, {Receipt: carriers.ReceiptForged}, {Mode: carriers.Down}} {

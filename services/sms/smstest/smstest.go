@@ -24,6 +24,8 @@ type Provider struct {
 	// New makes a sender with the simulator's demonstration account. Each has a name of
 	// its own, which is the last but two part of its receipt addresses.
 	New func(Line) (Adapter, error)
+	// Options are those of the simulator that the sender needs.
+	Options carriers.Options
 	// Refusals are endings and reasons by the vendor's error code: at least one of each
 	// kind that the vendor tells apart. Where VendorCode is not the code, it is the code cut
 	// to its bounds.
@@ -36,6 +38,9 @@ type Provider struct {
 	UserAgent string
 	// Silent says that the vendor's answer does not tell of segments.
 	Silent bool
+	// Account is what the sender's Check tells of the demonstration account; it is looked
+	// at where the sender is an sms.Checker.
+	Account string
 	// Secrets must appear in nothing that is printed.
 	Secrets []string
 }
@@ -68,8 +73,8 @@ func Exercise(t *testing.T, p Provider) {
 	t.Run("kept connection", p.keptConnection)
 	t.Run("redirect", p.redirect)
 	t.Run("expired certificate", p.expiredCertificate)
-	t.Run("receipts", p.receipts)
-	t.Run("forged receipts", p.forgedReceipts)
+	p.Receipts(t)
+	t.Run("check", p.check)
 }
 
 const (

@@ -31,6 +31,7 @@ func TestExercise(t *testing.T) {
 		},
 		Throttled: "20429",
 		Failed:    "30003",
+		Account:   "7.50 USD",
 		UserAgent: "twilio-go/",
 		Secrets:   []string{carriers.DemoTwilioToken},
 	})

@@ -80,6 +80,7 @@ type Sender struct{ o Options }
 var (
 	_ sms.Sender        = (*Sender)(nil)
 	_ sms.ReceiptParser = (*Sender)(nil)
+	_ sms.Checker       = (*Sender)(nil)
 )
 
 // New returns a sender, or every wrong field of the options.
@@ -127,10 +128,6 @@ func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
 		}
 	}()
 
-	inner := &client.Client{Credentials: client.NewCredentials(s.o.AccountSID, s.o.AuthToken.Reveal()), HTTPClient: call.Client()}
-	inner.SetAccountSid(s.o.AccountSID)
-	// NewRequestHandler is not used: it would take region and edge from the environment.
-	messages := api.NewApiService(&client.RequestHandler{Client: pointed{inner, s.o.BaseURL}})
 	params := new(api.CreateMessageParams)
 	params.SetTo(m.To.E164())
 	params.SetBody(m.Body.Reveal())
@@ -142,7 +139,7 @@ func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
 	if s.o.Receipts.Enabled() {
 		params.SetStatusCallback(s.o.Receipts.URL(s.o.Name, m.AttemptID))
 	}
-	_, _ = messages.CreateMessage(params) // judge has read what it reads
+	_, _ = s.api(call.Client()).CreateMessage(params) // judge has read what it reads
 	if !judged {
 		return call.Failure()
 	}

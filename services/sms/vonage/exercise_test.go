@@ -10,6 +10,24 @@ import (
 	"latchkey.dev/services/sms/vonage"
 )
 
+// With signed receipts the same holds, by both methods.
+func TestExerciseSigned(t *testing.T) {
+	for _, method := range []string{vonage.MethodSHA256, vonage.MethodSHA512} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			smstest.Provider{
+				Carrier: carriers.Vonage,
+				New: func(l smstest.Line) (smstest.Adapter, error) {
+					return vonage.New(vonage.Options{APIKey: carriers.DemoVonageKey, APISecret: secret.New(carriers.DemoVonageSecret), From: "Latchkey",
+						BaseURL: l.BaseURL, Transport: l.Transport, Receipts: l.Receipts, SignatureSecret: secret.New("a signature secret"), SignatureMethod: method})
+				},
+				Options: carriers.Options{VonageSignature: "a signature secret", VonageMethod: method},
+				Failed:  "2",
+			}.Receipts(t)
+		})
+	}
+}
+
 func TestExercise(t *testing.T) {
 	smstest.Exercise(t, smstest.Provider{
 		Carrier: carriers.Vonage,
@@ -28,6 +46,7 @@ func TestExercise(t *testing.T) {
 		},
 		Throttled: "1",
 		Failed:    "2",
+		Account:   "3.14 EUR",
 		UserAgent: "vonage-go/",
 		Secrets:   []string{carriers.DemoVonageSecret},
 	})

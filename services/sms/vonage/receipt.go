@@ -1,6 +1,7 @@
 package vonage
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"mime"
@@ -14,16 +15,21 @@ import (
 
 // ParseReceipt implements sms.ReceiptParser. An account may be set to report by GET,
 // by a form or by JSON; all three are read. Vonage signs no receipt by default, so the
-// MAC in the address is what authenticates it.
+// MAC in the address is what authenticates it; with Options.SignatureSecret the receipt
+// must be signed besides.
 func (s *Sender) ParseReceipt(r *http.Request) (sms.Receipt, error) {
 	attempt, err := s.attempt(r)
 	if err != nil {
 		return sms.Receipt{}, err
 	}
-	get, err := fields(r)
+	report, err := fields(r)
 	if err != nil {
 		return sms.Receipt{}, err
 	}
+	if !s.o.SignatureSecret.Empty() && !s.signed(report) {
+		return sms.Receipt{}, sms.ErrForged
+	}
+	get := func(name string) string { return report[name] }
 	if get("status") == "" {
 		return sms.Receipt{}, sms.ErrMalformed
 	}
@@ -41,11 +47,11 @@ func (s *Sender) ParseReceipt(r *http.Request) (sms.Receipt, error) {
 	}, nil
 }
 
-// fields returns a reader of the report's fields.
-func fields(r *http.Request) (func(string) string, error) {
+// fields are the report's parameters, the first of each name: what is signed is what is read.
+func fields(r *http.Request) (map[string]string, error) {
 	switch r.Method {
 	case http.MethodGet:
-		return r.URL.Query().Get, nil
+		return first(r.URL.Query()), nil
 	case http.MethodPost:
 	default:
 		return nil, sms.ErrMalformed
@@ -56,17 +62,41 @@ func fields(r *http.Request) (func(string) string, error) {
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind == "application/json" {
-		var report map[string]any
-		if json.Unmarshal(body, &report) != nil {
-			return nil, sms.ErrMalformed
-		}
-		return func(name string) string { text, _ := report[name].(string); return text }, nil
+		return object(body)
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, sms.ErrMalformed
 	}
-	return form.Get, nil
+	return first(form), nil
+}
+
+func first(form url.Values) map[string]string {
+	all := make(map[string]string, len(form))
+	for name := range form {
+		all[name] = form.Get(name)
+	}
+	return all
+}
+
+// object reads the members of a JSON object that are text or numbers, a number as it is written.
+func object(body []byte) (map[string]string, error) {
+	var report map[string]any
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if dec.Decode(&report) != nil {
+		return nil, sms.ErrMalformed
+	}
+	all := make(map[string]string, len(report))
+	for name, value := range report {
+		switch value := value.(type) {
+		case string:
+			all[name] = value
+		case json.Number:
+			all[name] = value.String()
+		}
+	}
+	return all, nil
 }
 
 // status reads the states of

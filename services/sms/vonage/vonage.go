@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	sdk "github.com/vonage/vonage-go-sdk"
@@ -41,6 +42,11 @@ type Options struct {
 	APIKey string
 	// APISecret is the account's secret.
 	APISecret secret.String
+	// SignatureSecret is what the account signs its receipts with; where it is set, a
+	// receipt without a right signature is refused.
+	SignatureSecret secret.String
+	// SignatureMethod is "sha256hmac" (also "") or "sha512hmac", as the account is set to.
+	SignatureMethod string
 	// From is the sender: a number without "+", or up to 11 letters and digits.
 	From string
 	// BaseURL is where the API is; "" is the vendor's.
@@ -59,6 +65,9 @@ func (o Options) validate() error {
 	if o.APISecret.Empty() {
 		errs = append(errs, errors.New("API secret: is missing"))
 	}
+	if o.SignatureMethod != MethodSHA256 && o.SignatureMethod != MethodSHA512 {
+		errs = append(errs, errors.New("signature method: must be sha256hmac or sha512hmac"))
+	}
 	if o.From == "" || strings.HasPrefix(o.From, "+") {
 		errs = append(errs, errors.New("from: must be a number without + or a sender's name"))
 	}
@@ -69,17 +78,24 @@ func (o Options) validate() error {
 }
 
 // Sender sends through one Vonage account.
-type Sender struct{ o Options }
+type Sender struct {
+	o   Options
+	now func() time.Time
+}
 
 var (
 	_ sms.Sender        = (*Sender)(nil)
 	_ sms.ReceiptParser = (*Sender)(nil)
+	_ sms.Checker       = (*Sender)(nil)
 )
 
 // New returns a sender, or every wrong field of the options.
 func New(o Options) (*Sender, error) {
 	if o.Name == "" {
 		o.Name = "vonage"
+	}
+	if o.SignatureMethod == "" {
+		o.SignatureMethod = MethodSHA256
 	}
 	if o.BaseURL == "" {
 		o.BaseURL = BaseURL
@@ -91,7 +107,7 @@ func New(o Options) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("vonage: %w", err)
 	}
-	return &Sender{o: o}, nil
+	return &Sender{o: o, now: time.Now}, nil
 }
 
 // Send implements sms.Sender.
