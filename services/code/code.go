@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -27,6 +28,9 @@ const (
 
 // Texts is how many texts one challenge may send, each with a code of its own.
 const Texts = 3
+
+// Margin is how much validity a code must have left for its text to be worth sending.
+const Margin = time.Minute
 
 // SeedSize and KeySize are the lengths of a challenge's seed and of an epoch's key, in bytes.
 const (

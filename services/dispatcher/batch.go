@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/code"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/coalesce"
 	"latchkey.dev/services/sms"
@@ -88,7 +89,7 @@ func (d *Dispatcher) read(ctx context.Context, batch []Request) ([]*queries.Deli
 // claim writes the rows of attempts. Two claims of one attempt number may meet in one
 // batch too: the statement lets one win.
 func (d *Dispatcher) claim(ctx context.Context, batch []claim) ([]bool, error) {
-	p := queries.AttemptClaimParams{LeaseSeconds: lease.Seconds(), MarginSeconds: Margin.Seconds()}
+	p := queries.AttemptClaimParams{LeaseSeconds: lease.Seconds(), MarginSeconds: code.Margin.Seconds()}
 	for _, c := range batch {
 		p.ChallengeIds = append(p.ChallengeIds, c.about.Challenge)
 		p.AttemptNos = append(p.AttemptNos, int16(c.about.AttemptNo))

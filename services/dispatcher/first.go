@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/code"
 	"latchkey.dev/services/dispatcher/router"
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/sms"
@@ -77,7 +78,7 @@ func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.
 
 // claimFirst is the batch of first.
 func (d *Dispatcher) claimFirst(ctx context.Context, batch []claim) ([]*queries.DeliveryReadRow, error) {
-	p := queries.AttemptFirstParams{LeaseSeconds: lease.Seconds(), MarginSeconds: Margin.Seconds()}
+	p := queries.AttemptFirstParams{LeaseSeconds: lease.Seconds(), MarginSeconds: code.Margin.Seconds()}
 	by := map[uuid.UUID]int{} // which of the batch claims a challenge; of two the later finds it taken
 	for i, c := range batch {
 		if _, twice := by[c.about.Challenge]; twice {

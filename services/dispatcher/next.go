@@ -9,9 +9,6 @@ import (
 	"latchkey.dev/services/sms"
 )
 
-// Margin is how much validity a code must have left for its text to be worth sending.
-const Margin = time.Minute
-
 // lease is how long an attempt may be in flight before another dispatcher takes it for lost.
 const lease = 6 * time.Second
 
@@ -104,7 +101,7 @@ func next(s state) step {
 	case !s.open:
 		st.do, st.reason = abandon, challengeClosed
 		return st
-	case s.expiresAt.Sub(s.now) < Margin:
+	case s.expiresAt.Sub(s.now) < code.Margin:
 		st.do, st.reason = abandon, tooLate
 		return st
 	case s.stopped:
@@ -131,7 +128,7 @@ func (s state) overdue(last attempt, st step, text int) step {
 	switch {
 	case last.DueAt.After(s.now):
 		return step{do: nothing} // the sweep looks at it in time
-	case !s.open, s.stopped, s.expiresAt.Sub(s.now) < Margin, last.Receipt == string(sms.Delivered), text == 0:
+	case !s.open, s.stopped, s.expiresAt.Sub(s.now) < code.Margin, last.Receipt == string(sms.Delivered), text == 0:
 		return step{do: settle}
 	}
 	st.text, st.reason = text, silent

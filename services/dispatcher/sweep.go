@@ -7,6 +7,7 @@ import (
 	"time"
 
 	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/code"
 )
 
 const (
@@ -42,7 +43,7 @@ func (s *sweep) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking for requested texts: %w", err)
 	}
-	if err := s.d.q.AttemptSettleClosed(ctx, Margin.Seconds()); err != nil {
+	if err := s.d.q.AttemptSettleClosed(ctx, code.Margin.Seconds()); err != nil {
 		return fmt.Errorf("settling texts of ended challenges: %w", err)
 	}
 	if err := s.d.matchReceipts(ctx); err != nil {

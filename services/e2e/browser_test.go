@@ -312,11 +312,11 @@ func TestPageTellsTheTruth(t *testing.T) {
 	tab := browsertest.Start(t).Profile()
 	jo := w.signs("jo", "+16045550110")
 	jo.signIn(tab)
-	tab.Sees("Another one is being tried.")
+	tab.Sees("Another carrier is being tried.")
 	tab.Look(screenshots, "trying-another")
 	w.second.fail(false)
 	tab.Fill("#code", w.second.code(t, jo.number, 1))
-	tab.Sees("A carrier has taken the text.")
+	tab.Sees("Another carrier has taken the text.")
 	tab.Press("#code", "\r")
 	tab.Sees("This browser is now registered")
 }

@@ -28,92 +28,6 @@ const (
 // After the third nothing more is sent.
 var textSteps = [maxTexts - 1]time.Duration{30 * time.Second, 60 * time.Second}
 
-// challengeStatus is how far a challenge is, in the words of the API.
-type challengeStatus string
-
-const (
-	statusRequested     challengeStatus = "requested"      // nothing has been handed to a provider yet
-	statusSending       challengeStatus = "sending"        // a provider is being asked
-	statusAccepted      challengeStatus = "accepted"       // a provider took the text
-	statusDelivered     challengeStatus = "delivered"      // it says that the text is on the phone
-	statusTryingAnother challengeStatus = "trying_another" // one provider failed, another is asked
-	statusNotPossible   challengeStatus = "not_possible"   // no text will come
-)
-
-// challengeAnswer is a challenge as its device may see it.
-type challengeAnswer struct {
-	ID         uuid.UUID       `json:"id"`
-	Status     challengeStatus `json:"status"` // or, once it ended, the reason: registered, proved, expired, tries, locked
-	LastTwo    string          `json:"last_two"`
-	ExpiresAt  time.Time       `json:"expires_at"`
-	TriesLeft  int             `json:"tries_left"`
-	TextsLeft  int             `json:"texts_left"`
-	NextTextIn int             `json:"next_text_in"` // seconds until another text may be asked for
-	Reason     string          `json:"reason,omitempty"`
-	From       string          `json:"from,omitempty"` // of an upgrade: what it was, as far as is known
-	To         string          `json:"to,omitempty"`   // and what it is
-}
-
-// attemptSeen is what ChallengeState tells of an attempt.
-type attemptSeen struct {
-	Request  int    `json:"request"`
-	Text     int    `json:"text"`
-	Ending   string `json:"ending"`
-	Reason   string `json:"reason"`
-	Due      bool   `json:"due"`
-	Receipt  string `json:"receipt"`
-	Provider string `json:"provider"`
-}
-
-// progress tells how the last requested text is doing. It says no more than the rows do.
-func progress(requests int, attempts []attemptSeen) challengeStatus {
-	status, failed := statusRequested, false
-	for _, a := range attempts {
-		if a.Receipt == "delivered" {
-			return statusDelivered // whichever text arrived, its code works
-		}
-		if a.Request != requests {
-			continue
-		}
-		switch {
-		case a.Ending == "accepted" && (a.Receipt == "" || a.Receipt == "in_transit" || a.Receipt == "unknown"):
-			status = statusAccepted
-		case a.Ending == "accepted":
-			status, failed = statusTryingAnother, true
-			if !a.Due {
-				status = statusNotPossible
-			}
-		case a.Ending == "" && failed:
-			status = statusTryingAnother
-		case a.Ending == "":
-			status = statusSending
-		case a.Ending == "not_sent", a.Ending == "refused_never":
-			status = statusNotPossible
-		default: // refused elsewhere, ambiguous
-			status, failed = statusTryingAnother, true
-		}
-	}
-	return status
-}
-
-func seen(row *queries.ChallengeStateRow) (challengeAnswer, error) {
-	var attempts []attemptSeen
-	if err := json.Unmarshal(row.Attempts, &attempts); err != nil {
-		return challengeAnswer{}, fmt.Errorf("reading attempts: %w", err)
-	}
-	a := challengeAnswer{ID: row.ID, Status: progress(int(row.Requests), attempts), LastTwo: row.PhoneLastTwo, ExpiresAt: row.ExpiresAt,
-		TriesLeft: maxTries - int(row.Tries), TextsLeft: maxTexts - int(row.Requests)}
-	if row.EndReason != "" {
-		a.Status, a.TriesLeft, a.TextsLeft = challengeStatus(row.EndReason), 0, 0
-		return a, nil
-	}
-	if a.TextsLeft > 0 {
-		wait := row.LastRequestedAt.Add(textSteps[row.Requests-1]).Sub(row.Now)
-		a.NextTextIn = max(0, int((wait+time.Second-1)/time.Second))
-	}
-	return a, nil
-}
-
 // ownChallenge reads the challenge of a request by a proof of its own device's key that
 // names it, or of a product by its API key. Anything else finds nothing.
 func (l *Login) ownChallenge(w http.ResponseWriter, r *http.Request) (*queries.ChallengeStateRow, proofOnce, error) {
@@ -191,8 +105,8 @@ func (l *Login) another(ctx context.Context, row *queries.ChallengeStateRow, onc
 	if row.EndReason != "" {
 		return web.NewProblem(http.StatusConflict, "challenge-ended", "This request has ended", "Sign in again to get a new code.")
 	}
-	if row.Requests >= maxTexts {
-		return web.NewProblem(http.StatusTooManyRequests, "no-more-texts", "No more texts", "Three texts were asked for. Use the code of any of them, or sign in again.")
+	if row.Requests >= maxTexts || !row.Now.Before(sendsUntil(row)) {
+		return web.NewProblem(http.StatusTooManyRequests, "no-more-texts", "No more texts", "No more texts are sent for this code. Use the code of any that came, or sign in again.")
 	}
 	request := int(row.Requests) + 1
 	e, err := event.New("login", row.AccountID, l.o.Now(), event.TextRequested{Challenge: row.ID, Member: row.MemberID, Request: request})

@@ -15,7 +15,7 @@ func TestANumbersChangeEndsItsChallenges(t *testing.T) {
 	delete(body, "password")
 	c := h.begin("ada")
 	h.exec("UPDATE text_request SET requested_at = requested_at - interval '1 minute' WHERE challenge_id = $1", c.challenge)
-	if out := want(t, "before", 200, "")(c.proven("GET", c.path(), nil)); out["status"] != "requested" {
+	if out := want(t, "before", 200, "")(c.proven("GET", c.path(), nil)); out["status"] != "delayed" {
 		t.Errorf("before the change: %v", out)
 	}
 	for range 2 {

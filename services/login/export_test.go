@@ -1,6 +1,11 @@
 package login
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+)
 
 // Routes lists the patterns of the public API.
 func (l *Login) Routes() (patterns []string) {
@@ -16,6 +21,17 @@ func (l *Login) Pages() (patterns []string) {
 		patterns = append(patterns, p.pattern)
 	}
 	return patterns
+}
+
+// Progress is the status of a challenge's last requested text, of attempts as ChallengeState
+// tells them.
+func Progress(t testing.TB, requests int, attempts string, waited, left time.Duration) string {
+	t.Helper()
+	var all []attemptSeen
+	if err := json.Unmarshal([]byte(attempts), &all); err != nil {
+		t.Fatal(err)
+	}
+	return string(progress(requests, all, waited, left))
 }
 
 // Occupy takes every slot of the password hashing, as many sign-ins at once would.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,17 +63,23 @@ func whySaid(lang words.Language, why string) string {
 	return lang.Say(cmp.Or(whys[why], whys["unknown_device"]))
 }
 
-// statusWords are the keys of the sentences that say how a text is doing, or how the request
-// ended. They promise no more than is known.
-var statusWords = []struct {
+// statusSaid is a status with the key of its sentence.
+type statusSaid struct {
 	Status challengeStatus
 	Key    string
-}{
+}
+
+// statusWords say how a text is doing, or how the request ended. They promise no more than
+// is known.
+var statusWords = []statusSaid{
 	{statusRequested, "login:status.requested"},
 	{statusSending, "login:status.sending"},
 	{statusAccepted, "login:status.accepted"},
+	{statusAcceptedByAnother, "login:status.accepted_by_another"},
 	{statusDelivered, "login:status.delivered"},
 	{statusTryingAnother, "login:status.trying_another"},
+	{statusDelayed, "login:status.delayed"},
+	{statusTooLate, "login:status.too_late"},
 	{statusNotPossible, "login:status.not_possible"},
 	{"registered", "login:status.registered"},
 	{"proved", "login:status.proved"},
@@ -81,29 +88,10 @@ var statusWords = []struct {
 	{"locked", "login:status.locked"},
 }
 
-// statusSaid is how a text is doing, in words.
-type statusSaid struct {
-	Status challengeStatus
-	Words  string
-}
-
-// allStatus says every status in a language.
-func allStatus(lang words.Language) []statusSaid {
-	all := make([]statusSaid, len(statusWords))
-	for i, w := range statusWords {
-		all[i] = statusSaid{w.Status, lang.Say(w.Key)}
-	}
-	return all
-}
-
-// wordsOf says one, "" for one that has no words.
-func wordsOf(lang words.Language, s challengeStatus) string {
-	for _, w := range statusWords {
-		if w.Status == s {
-			return lang.Say(w.Key)
-		}
-	}
-	return ""
+// keyOf is the key of a status, which is one of statusWords.
+func keyOf(s challengeStatus) string {
+	i := slices.IndexFunc(statusWords, func(w statusSaid) bool { return w.Status == s })
+	return statusWords[max(i, 0)].Key
 }
 
 // proveWords are the keys of how a request ended that was to prove a number.
@@ -121,8 +109,9 @@ type checkView struct {
 	Why      string
 	LastTwo  string
 	Status   challengeStatus
-	Words    string
-	AllWords []statusSaid // for the script
+	Said     string       // the key of the status
+	Statuses []statusSaid // for the script
+	Until    time.Time    // texts leave until then
 	Ended    bool
 	Tries    int
 	Texts    int
@@ -163,12 +152,12 @@ func (l *Login) checkPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whySaid(v.lang, why), LastTwo: a.LastTwo, Status: a.Status, Words: wordsOf(v.lang, a.Status), AllWords: allStatus(v.lang),
+	data := checkView{view: base, ID: id, Kind: row.DeviceKind, Why: whySaid(v.lang, why), LastTwo: a.LastTwo, Status: a.Status, Said: keyOf(a.Status), Statuses: statusWords, Until: a.SendsUntil,
 		Ended: row.EndReason != "", Tries: a.TriesLeft, Texts: a.TextsLeft, Wait: a.NextTextIn, Digits: l.o.Digits, Letters: v.r.URL.Query().Has("letters"), Minutes: int(l.o.Valid / time.Minute), Contact: account.Contact}
 	if data.Proves = row.Purpose == string(proveNumber); data.Proves {
 		data.Console = l.o.Console
 		if key, ok := proveWords[a.Status]; ok {
-			data.Words = v.lang.Say(key)
+			data.Said = key
 		}
 	}
 	if name := v.r.URL.Query().Get("told"); !data.Ended {

@@ -93,7 +93,7 @@ func TestStreamTellsEveryChange(t *testing.T) {
 	s.tells("trying_another")
 	h.exec(`INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, finished_at, ending, reason)
 		VALUES ($1, 2, gen_random_uuid(), 1, 2, 'second', now(), 'accepted', 'ok')`, c.challenge)
-	s.tells("accepted")
+	s.tells("accepted_by_another")
 	h.exec("UPDATE attempt SET receipt_status = 'delivered', delivered_at = now() WHERE attempt_no = 2")
 	s.tells("delivered")
 	h.exec("UPDATE challenge SET tries = 1")

@@ -15,11 +15,12 @@ import (
 //	t KEY [NAME VALUE]...  the sentence of a key; values are escaped unless they are HTML
 //	date TIME              a day, as "2 January 2006", with the moment as programs read it
 //	clock TIME             the minute of a day in UTC, as "15:04"
+//	minute TIME            the same, which the page's script writes as the person's own clock shows it
 //	country CODE           the name of a country (ISO 3166-1 alpha-2)
 //	strong VALUE           a value that stands out
 //	live ID VALUE          a value that the page's script keeps up to date, by its element's id
 func (l Language) Funcs() template.FuncMap {
-	return template.FuncMap{"t": l.html, "date": l.day, "clock": clock, "country": l.Country, "strong": strong, "live": live}
+	return template.FuncMap{"t": l.html, "date": l.day, "clock": clock, "minute": minute, "country": l.Country, "strong": strong, "live": live}
 }
 
 // html says a sentence in a page. Sentences hold no markup (the tests see to it), so with
@@ -48,6 +49,11 @@ func (l Language) Country(code string) string {
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04") }
+
+func minute(t time.Time) template.HTML {
+	t = t.UTC()
+	return template.HTML(`<time data-minute datetime="` + t.Format(time.RFC3339) + `">` + clock(t) + " UTC</time>")
+}
 
 func strong(v any) template.HTML {
 	return template.HTML("<strong>" + template.HTMLEscapeString(fmt.Sprint(v)) + "</strong>")

@@ -179,7 +179,7 @@ type showing struct {
 func (s showing) String() string { return s.by + " " + s.status }
 
 // order is how a challenge may go, whatever of it is seen.
-var order = []string{"requested", "sending", "trying_another", "accepted", "delivered", "registered"}
+var order = []string{"requested", "sending", "trying_another", "delayed", "accepted", "accepted_by_another", "delivered", "registered"}
 
 // truthful checks what a person was shown against what the carriers' journal holds.
 func truthful(seen []showing, both bool, first, second carriers.Text) error {

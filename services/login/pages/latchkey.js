@@ -29,7 +29,8 @@ minute, once. The answer is "registered", "not_required" or "challenge" with an 
 is a challenge, show a page with a field for the code, and follow the challenge from there:
 
     const challenge = latchkey.challenge(id);
-    challenge.follow((state) => show(state.status));   // requested, sending, accepted, delivered, trying_another, not_possible,
+    challenge.follow((state) => show(state.status));   // requested, sending, accepted, accepted_by_another, delivered, trying_another,
+                                                       // delayed (it goes until state.sends_until), too_late, not_possible,
                                                        // and how it ended: registered, expired, tries, locked (or proved)
     const answer = await challenge.enterCode(typed);   // {result: "registered" | "rejected" | "pending", tries_left}
     await challenge.sendAnother();                     // not before state.next_text_in seconds

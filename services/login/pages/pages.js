@@ -53,6 +53,11 @@ function complain(words) {
   alert.hidden = false;
 }
 
+// A minute is written in UTC for those without scripts, and here as the person's own clock shows it.
+for (const time of document.querySelectorAll("time[data-minute]")) {
+  time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
+}
+
 if (document.querySelector("[data-registered]")) latchkey.keep();
 if (status) wait();
 
@@ -77,8 +82,9 @@ function show(now) {
   const words = document.querySelector(`#words [data-status="${CSS.escape(now)}"]`);
   if (!words) return;
   status.dataset.status = now;
-  status.textContent = words.textContent;
+  status.replaceChildren(...words.cloneNode(true).childNodes);
   document.querySelector("#help").hidden = now !== "not_possible";
+  document.querySelector("#anew").hidden = now !== "too_late";
   // Ended: the page says how, and what to do.
   if (["registered", "proved", "expired", "tries", "locked"].includes(now) && !document.querySelector("button:disabled:not(#another)")) location.replace(location.pathname);
 }
