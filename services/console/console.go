@@ -59,7 +59,8 @@ type Options struct {
 	// Served says how browsers and programs reach it; nil for a command that serves nobody.
 	Served *Served
 
-	Hashing    int // password hashes at a time: 2 if zero
+	Reach      []string // countries that codes go to, ISO 3166-1 alpha-2; anywhere if empty
+	Hashing    int      // password hashes at a time: 2 if zero
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // time.Now if nil

@@ -197,7 +197,7 @@ func (v *visit) editFields() (m member, f fieldsView, err error) {
 	f.Member, f.Role, f.UserIDField, f.Language = m.shown(), m.Role, text(m.UserID), text(m.Language)
 	f.Back = "/people/" + id.String()
 	f.Action = f.Back + "/edit"
-	f.TakesPhone, f.Languages = m.rules().takesNumber(device.Role(m.Role)), languageChoices()
+	f.TakesPhone, f.Languages = m.rules(nil).takesNumber(device.Role(m.Role)), languageChoices()
 	if m.Role != string(device.Client) {
 		f.Roles = roleChoices(v.lang(), v.mayGive(access.Update))
 	}

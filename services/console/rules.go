@@ -23,6 +23,7 @@ type rules struct {
 	kind         device.AccountKind
 	country      string   // of numbers written nationally
 	countries    []string // where numbers may be; anywhere if empty
+	reach        []string // the same of the installation
 	demographics bool
 }
 
@@ -34,7 +35,7 @@ func (c *Console) rules(ctx context.Context, account uuid.UUID) (rules, error) {
 	if err != nil {
 		return rules{}, fmt.Errorf("reading an account: %w", err)
 	}
-	return rules{device.AccountKind(row.Kind), row.Country, row.Countries, row.Demographics}, nil
+	return rules{device.AccountKind(row.Kind), row.Country, row.Countries, c.o.Reach, row.Demographics}, nil
 }
 
 // takesNumber reports whether people of a role have a phone number field: clients of a Pro
@@ -97,7 +98,7 @@ func (r rules) number(text string, role device.Role, f *faults) phone.Number {
 		f.add("phone", "cannot_receive", "This number cannot receive texts.")
 	case err != nil:
 		f.add("phone", "not_a_number", "This is not a valid phone number. Write it with its country code, as +15551234567.")
-	case len(r.countries) > 0 && !slices.Contains(r.countries, n.Country()):
+	case !phone.Allowed(n.Country(), r.countries, r.reach):
 		f.add("phone", "country_not_allowed", "This account takes no phone numbers of this country.")
 	}
 	return n

@@ -30,7 +30,7 @@ func (c *Console) Deactivate(ctx context.Context, by access.Actor, id uuid.UUID)
 // Reactivate lets a deactivated person in again, who must register every device anew.
 func (c *Console) Reactivate(ctx context.Context, by access.Actor, id uuid.UUID) error {
 	return c.changeMember(ctx, by, id, access.Reactivate, func(db *queries.Queries, m member) ([]event.Data, error) {
-		if r := m.rules(); r.needsNumber() && !m.hasNumber() {
+		if r := m.rules(nil); r.needsNumber() && !m.hasNumber() {
 			var f faults
 			r.number("", "", &f)
 			return nil, f.problem()

@@ -80,9 +80,9 @@ func (c *Console) UpdateMember(ctx context.Context, by access.Actor, id uuid.UUI
 	return nil
 }
 
-// rules are those of the person's account.
-func (m member) rules() rules {
-	return rules{device.AccountKind(m.AccountKind), m.AccountCountry, m.Countries, m.Demographics}
+// rules are those of the person's account, in an installation whose codes reach some countries.
+func (m member) rules(reach []string) rules {
+	return rules{device.AccountKind(m.AccountKind), m.AccountCountry, m.Countries, reach, m.Demographics}
 }
 
 func (m member) hasNumber() bool { return m.PhoneLastTwo != nil }
@@ -110,7 +110,7 @@ func (c *Console) judge(m member, in MemberUpdate) (updating, error) {
 		checkLanguage(*in.Language, &f)
 		u.language = maybe(*in.Language)
 	}
-	switch r := m.rules(); {
+	switch r := m.rules(c.o.Reach); {
 	case in.Phone != nil:
 		n := r.number(*in.Phone, u.role, &f)
 		if !bytes.Equal(c.o.People.NumberIndex(n), m.PhoneIndex) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -314,6 +315,15 @@ func TestPageTellsTheTruth(t *testing.T) {
 	jo.signIn(tab)
 	tab.Sees("Another carrier is being tried.")
 	tab.Look(screenshots, "trying-another")
+	began := time.Now()
+	tab.Sees("Your text is late: no carrier could bring it yet. We keep trying until", "you need do nothing.")
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %v to say that the text is late", took)
+	}
+	if zone := tab.Script(`document.querySelector("#status time").textContent`); strings.Contains(zone, "UTC") {
+		t.Errorf("the time is not of the person's own clock: %q", zone)
+	}
+	tab.Look(screenshots, "late")
 	w.second.fail(false)
 	tab.Fill("#code", w.second.code(t, jo.number, 1))
 	tab.Sees("Another carrier has taken the text.")

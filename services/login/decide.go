@@ -18,6 +18,7 @@ import (
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/phone"
 )
 
 // slotLength is how long one slot of used_proof is in use.
@@ -142,21 +143,21 @@ func (l *Login) stand(ctx context.Context, q question) (answer, error) {
 		a.standing, a.why = noNumber, "no_number"
 	default:
 		a.standing = asked
-		if why := barred(row); why != "" {
+		if why := l.barred(row); why != "" {
 			a.standing, a.why = refused, why
 		}
 	}
 	return a, nil
 }
 
-// barred says why no code is texted to a person with a number, "" where one is. The account's
-// countries and its cool-down are judged here, before there is a challenge: who sends texts
+// barred says why no code is texted to a person with a number, "" where one is. The countries
+// of installation and account, and its cool-down, are judged here, before there is a challenge: who sends texts
 // knows nothing of accounts.
-func barred(row *queries.CheckReadRow) string {
+func (l *Login) barred(row *queries.CheckReadRow) string {
 	switch {
 	case row.Locked:
 		return "locked"
-	case row.CountryRefused:
+	case row.CountryRefused, !phone.Allowed(row.PhoneCountry, l.o.Reach):
 		return "country_not_allowed"
 	case row.Cooling:
 		return "number_cooldown"

@@ -61,6 +61,7 @@ type Options struct {
 	Hashing int            // password hashes at a time: 2 if zero
 	Proxies []netip.Prefix // whose X-Forwarded-For counts
 	Limits  Limits         // on texts; none if zero
+	Reach   []string       // countries that codes go to, ISO 3166-1 alpha-2; anywhere if empty
 
 	Countries *geo.Countries // where devices were used from; nil: not kept
 

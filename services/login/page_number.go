@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	queries "latchkey.dev/queries/login"
 	"latchkey.dev/services/device"
@@ -77,7 +76,7 @@ func (l *Login) numberForm(v *visit) error {
 		return v.number(http.StatusUnprocessableEntity, data, v.lang.Say("people:fault.cannot_receive"))
 	case err != nil:
 		return v.number(http.StatusUnprocessableEntity, data, v.lang.Say("people:fault.not_a_number"))
-	case len(a.Countries) > 0 && !slices.Contains(a.Countries, n.Country()):
+	case !phone.Allowed(n.Country(), a.Countries, l.o.Reach):
 		return v.number(http.StatusUnprocessableEntity, data, v.lang.Say("people:fault.country_not_allowed"))
 	}
 	if data.Number, data.Country = n.E164(), n.Country(); v.field("confirmed") != data.Number {

@@ -108,7 +108,7 @@ func (l *Login) mayProve(ctx context.Context, q question, s queries.SessionReadR
 	case len(row.PhoneSealed) == 0:
 		a.standing = noNumber
 	default:
-		if why := barred(row); why != "" {
+		if why := l.barred(row); why != "" {
 			a.standing, a.why = refused, why
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -91,3 +92,9 @@ func (Number) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Country reports whether code is that of a country with phone numbers, as Number.Country
 // writes it: ISO 3166-1 alpha-2 in capitals.
 func Country(code string) bool { return phonenumbers.GetSupportedRegions()[code] }
+
+// Allowed reports whether codes may go to a country, as Number.Country writes it: every list
+// names it, or is empty and names all.
+func Allowed(country string, lists ...[]string) bool {
+	return !slices.ContainsFunc(lists, func(l []string) bool { return len(l) > 0 && !slices.Contains(l, country) })
+}

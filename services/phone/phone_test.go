@@ -65,3 +65,18 @@ func TestNumberIsNeverPrinted(t *testing.T) {
 		t.Errorf("the number shows in %s", out)
 	}
 }
+
+func TestAllowed(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		account, installation []string
+		want                  bool
+	}{
+		{nil, nil, true}, {[]string{"CA"}, nil, true}, {nil, []string{"CA"}, true}, {[]string{"US", "CA"}, []string{"CA"}, true},
+		{[]string{"US"}, nil, false}, {nil, []string{"US"}, false}, {[]string{"CA"}, []string{"US"}, false}, {[]string{"US"}, []string{"CA"}, false},
+	} {
+		if got := phone.Allowed("CA", tc.account, tc.installation); got != tc.want {
+			t.Errorf("an account that allows %v where the installation reaches %v: %v", tc.account, tc.installation, got)
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 
 	"latchkey.dev/services/code"
 	"latchkey.dev/services/email"
+	"latchkey.dev/services/phone"
 )
 
 // MaxSize is the largest file that is read, in bytes.
@@ -34,6 +35,9 @@ type File struct {
 	// Origin is how browsers reach the sign-in pages, as https://login.example: links in
 	// notices begin with it. Empty where the program is told otherwise.
 	Origin string `yaml:"origin,omitempty"`
+	// Countries are those that codes go to, ISO 3166-1 alpha-2, whatever an account's own list
+	// says; anywhere if not given.
+	Countries []string `yaml:"countries,omitempty"`
 	// Limits bound how many texts may be asked for.
 	Limits Limits `yaml:"limits,omitempty"`
 	// Spend bounds what texts may cost.
@@ -139,6 +143,11 @@ func (c File) validate() error {
 		names[p.Name] = true
 	}
 	errs = append(errs, c.routeFaults(names)...)
+	for i, country := range c.Countries {
+		if !phone.Country(country) {
+			errs = append(errs, fmt.Errorf("countries[%d]: %q is no country with phone numbers, in two capital letters", i, country))
+		}
+	}
 	for _, wrong := range append(c.Limits.faults(), c.Spend.faults()...) {
 		errs = append(errs, errors.New(wrong))
 	}

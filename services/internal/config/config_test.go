@@ -19,6 +19,7 @@ providers:
   - {name: third, kind: aws, region: eu-central-1, access_key_id: AKIA0000000000000000, secret_access_key_file: /etc/c, from: Maple, configuration_set: texts, sns_topic: "arn:aws:sns:eu-central-1:123456789012:texts"}
 routes:
   - {countries: [DE, AT], providers: [second, first]}
+countries: [CA, US]
 receipts: https://login.maple.example/receipts
 `))
 	if err != nil {
@@ -27,7 +28,7 @@ receipts: https://login.maple.example/receipts
 	if len(c.Softwares) != 2 || c.Softwares[0].Addresses[0] != "https://app.maple.example/sign-in" || c.Softwares[1].AppHash != "FA+9qCX9VSu" {
 		t.Errorf("softwares: %+v", c.Softwares)
 	}
-	if len(c.Providers) != 3 || c.Providers[2].Region != "eu-central-1" || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
+	if len(c.Providers) != 3 || c.Providers[2].Region != "eu-central-1" || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Countries) != 2 || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
 		t.Errorf("providers: %+v", c.Providers)
 	}
 	if c, err := config.Parse(nil); err != nil || len(c.Providers) != 0 {
@@ -53,6 +54,7 @@ routes:
   - {countries: [de], providers: [v, v, x]}
   - {countries: [], providers: []}
   - {countries: [AT, AT], providers: [v]}
+countries: [DE, de, XX]
 limits: {member: {day: -2}, account: {ten_minutes: 100000000}}
 spend: {currency: euro, prices: {de: 1, FR: -1}, hour: .nan, alarm: 2}
 receipts: https://x.example/elsewhere?q
@@ -66,7 +68,7 @@ receipts: https://x.example/elsewhere?q
 		"providers[3].signature_method: must be", "providers[3].signature_method: needs",
 		"providers[4].from", "providers[4].region", "providers[4].access_key_id", "providers[4].secret_access_key_file", "providers[4].sns_topic",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
-		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
+		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", `countries[1]: "de"`, `countries[2]: "XX"`, "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not among the faults:\n%v", want, err)
 		}

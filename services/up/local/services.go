@@ -23,7 +23,7 @@ type Origins struct{ Login, Console string }
 func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Options, error) {
 	var errs []error
 	o := up.Options{
-		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits, Limits: login.LimitsOf(c.Limits)},
+		Login:      login.Options{Origin: at.Login, Console: at.Console, Digits: digits, Limits: login.LimitsOf(c.Limits), Reach: c.Countries},
 		Dispatcher: dispatcher.Options{Origin: at.Login, Digits: digits},
 		Verifier:   verifier.Options{Digits: digits},
 	}
@@ -54,6 +54,7 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	o.Login.People, err = keys.People()
 	read(err)
 	o.Console.People = o.Login.People
+	o.Console.Reach = c.Countries
 	o.Console.Delivery = console.Delivery{Providers: c.Providers, Routes: c.Orders()}
 	o.Console.Served = &console.Served{Origin: at.Console, Login: at.Login}
 	o.Console.Served.FormMAC, err = keys.FormMAC()

@@ -43,7 +43,7 @@ func (c *Command) Run(ctx context.Context) error {
 		if err != nil {
 			return serve.Opened{}, err
 		}
-		served, err := console.Open(h, console.Options{People: people, Details: opener, Delivery: console.Delivery{Providers: conf.Providers, Routes: conf.Orders()}, Served: &console.Served{Origin: c.Origin, Login: c.Login, FormMAC: forms, Proxies: c.Proxies}})
+		served, err := console.Open(h, console.Options{People: people, Details: opener, Reach: conf.Countries, Delivery: console.Delivery{Providers: conf.Providers, Routes: conf.Orders()}, Served: &console.Served{Origin: c.Origin, Login: c.Login, FormMAC: forms, Proxies: c.Proxies}})
 		if err != nil {
 			return serve.Opened{}, err
 		}

@@ -42,7 +42,7 @@ func (c *Command) Run(ctx context.Context) error {
 			return serve.Opened{}, err
 		}
 		l, err := login.Open(h, login.Options{Origin: c.Origin, Console: c.Console, NonceMAC: nonces, People: people, Digits: c.Digits, Proxies: c.Proxies, Countries: countries,
-			Limits: login.LimitsOf(conf.Limits)})
+			Limits: login.LimitsOf(conf.Limits), Reach: conf.Countries})
 		if err != nil {
 			return serve.Opened{}, err
 		}
