@@ -50,6 +50,7 @@ providers:
   - {name: v, kind: twilio, account_sid: AC1, auth_token_file: f, from: "+1", messaging_service_sid: MG1}
   - {name: w, kind: vonage, rate: -1, account_sid: AC1, signature_method: md5}
   - {name: x1, kind: aws, sns_topic: t}
+  - {name: x2, kind: webhook, from: Maple}
 routes:
   - {countries: [de], providers: [v, v, x]}
   - {countries: [], providers: []}
@@ -67,6 +68,7 @@ receipts: https://x.example/elsewhere?q
 		"providers[1].from", "providers[2].from", `providers[2].name: "v" is there twice`, "providers[3].rate", "providers[3].account_sid: is not for the kind vonage",
 		"providers[3].signature_method: must be", "providers[3].signature_method: needs",
 		"providers[4].from", "providers[4].region", "providers[4].access_key_id", "providers[4].secret_access_key_file", "providers[4].sns_topic",
+		"providers[5].url", "providers[5].secret_files", "providers[5].from: is not for the kind webhook",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
 		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", `countries[1]: "de"`, `countries[2]: "XX"`, "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {

@@ -30,6 +30,11 @@ type Provider struct {
 	AuthTokenFile       string `yaml:"auth_token_file,omitempty"`       // twilio
 	MessagingServiceSID string `yaml:"messaging_service_sid,omitempty"` // twilio, instead of from
 
+	// URL takes the texts of a service of the operator's own, SecretFiles hold what signs
+	// them and the receipts: more than one while they are exchanged.
+	URL         string   `yaml:"url,omitempty"`          // webhook
+	SecretFiles []string `yaml:"secret_files,omitempty"` // webhook
+
 	AWS `yaml:",inline"`
 }
 
@@ -38,9 +43,10 @@ type Provider struct {
 type kind struct{ needs, takes []string }
 
 var kinds = map[string]kind{
-	"vonage": {needs: []string{"api_key", "api_secret_file", "from"}, takes: []string{"base_url", "signature_secret_file", "signature_method"}},
-	"aws":    {needs: []string{"from"}, takes: []string{"base_url"}},
-	"twilio": {needs: []string{"account_sid", "auth_token_file"}, takes: []string{"from", "base_url", "messaging_service_sid"}},
+	"vonage":  {needs: []string{"api_key", "api_secret_file", "from"}, takes: []string{"base_url", "signature_secret_file", "signature_method"}},
+	"webhook": {needs: []string{"url", "secret_files"}},
+	"aws":     {needs: []string{"from"}, takes: []string{"base_url"}},
+	"twilio":  {needs: []string{"account_sid", "auth_token_file"}, takes: []string{"from", "base_url", "messaging_service_sid"}},
 }
 
 // given are the fields that some kinds have, and whether they are set.
@@ -52,6 +58,8 @@ func (p Provider) given() map[string]bool {
 		"api_secret_file":       p.APISecretFile != "",
 		"signature_secret_file": p.SignatureSecretFile != "",
 		"signature_method":      p.SignatureMethod != "",
+		"url":                   p.URL != "",
+		"secret_files":          len(p.SecretFiles) > 0,
 		"account_sid":           p.AccountSID != "",
 		"auth_token_file":       p.AuthTokenFile != "",
 		"messaging_service_sid": p.MessagingServiceSID != "",

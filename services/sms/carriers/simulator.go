@@ -43,6 +43,8 @@ type Options struct {
 	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
 	// other is PostJSON.
 	VonageReceipts string
+	// WebhookSecret is the one of the operator's own service; "" is DemoWebhookSecret.
+	WebhookSecret string
 	// VonageSignature is what Vonage's account signs receipts with, by VonageMethod,
 	// sha256hmac (also "") or sha512hmac; "" signs none.
 	VonageSignature, VonageMethod string

@@ -9,13 +9,14 @@ import (
 type Carrier string
 
 const (
-	Vonage Carrier = "vonage"
-	Twilio Carrier = "twilio"
-	AWS    Carrier = "aws"
+	Vonage  Carrier = "vonage"
+	Twilio  Carrier = "twilio"
+	Webhook Carrier = "webhook" // a service of the operator's own
+	AWS     Carrier = "aws"
 )
 
 // vendors are the carriers, in the order in which the page shows them.
-var vendors = []vendor{vonageVendor, twilioVendor, awsVendor}
+var vendors = []vendor{vonageVendor, twilioVendor, webhookVendor, awsVendor}
 
 // Carriers is the closed set of carriers, in the order in which the page shows them.
 var Carriers = names(vendors)

@@ -12,6 +12,7 @@ import (
 	"latchkey.dev/services/sms/awssms"
 	"latchkey.dev/services/sms/twilio"
 	"latchkey.dev/services/sms/vonage"
+	"latchkey.dev/services/sms/webhook"
 )
 
 // usualRate is how many texts a second a vendor takes where the configuration does not say.
@@ -75,6 +76,20 @@ func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
 		}
 		s, err := awssms.New(awssms.Options{Name: p.Name, Region: p.Region, AccessKeyID: p.AccessKeyID, SecretAccessKey: key, From: p.From,
 			ConfigurationSet: p.ConfigurationSet, ProtectConfiguration: p.ProtectConfiguration, SNSTopic: p.SNSTopic, BaseURL: p.BaseURL, SNSOrigin: p.SNSURL, Receipts: callback})
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
+	case "webhook":
+		var secrets []secret.String
+		for _, path := range p.SecretFiles {
+			one, err := secret.FromFile(path)
+			if err != nil {
+				return sms.Provider{}, err
+			}
+			secrets = append(secrets, one)
+		}
+		s, err := webhook.New(webhook.Options{Name: p.Name, URL: p.URL, Secrets: secrets, Receipts: callback})
 		if err != nil {
 			return sms.Provider{}, err
 		}

@@ -64,9 +64,10 @@ func (p Provider) endings(t *testing.T) {
 
 // others are carriers that know other accounts than the demonstration's.
 var others = carriers.Options{
-	VonageSecret: "another1234567",
-	TwilioToken:  "another",
-	AWS:          carriers.AWSAccount{SecretAccessKey: "another/secret/access/key/of/40/character"},
+	VonageSecret:  "another1234567",
+	TwilioToken:   "another",
+	WebhookSecret: "whsec_YW5vdGhlci1zZWNyZXQtYW5vdGhlci1zZWM=",
+	AWS:           carriers.AWSAccount{SecretAccessKey: "another/secret/access/key/of/40/character"},
 }
 
 // refusals have the vendor's own code, and bring no text.
