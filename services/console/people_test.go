@@ -70,6 +70,21 @@ func TestWhoCanBeSaved(t *testing.T) {
 		_, err = c.CreateMember(t.Context(), c.by, console.NewMember{Role: device.Provider, Phone: "+44 7400 123456"}, "")
 		refused(t, "a British number", err, "")
 	})
+	t.Run("a country that the installation does not reach", func(t *testing.T) {
+		t.Parallel()
+		c := newClinic(t, console.Account{})
+		c.options.Reach = []string{"GB"}
+		reaching, err := console.New(c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := reaching.CreateMember(t.Context(), c.by, console.NewMember{Role: device.Provider, Phone: "+44 7400 123456"}, "")
+		refused(t, "a British number", err, "")
+		canadian := number
+		_, err = reaching.CreateMember(t.Context(), c.by, console.NewMember{Role: device.Provider, Phone: canadian}, "")
+		refused(t, "a Canadian number", err, "bad-member", "phone country_not_allowed")
+		refused(t, "a Canadian number later", reaching.UpdateMember(t.Context(), c.by, made.ID, 0, console.MemberUpdate{Phone: &canadian}), "bad-member", "phone country_not_allowed")
+	})
 }
 
 func TestWhatIsKeptOfAPersonIsSealed(t *testing.T) {

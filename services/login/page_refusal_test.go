@@ -88,7 +88,7 @@ func TestEndedRequestsSayHow(t *testing.T) {
 	h.exec(`INSERT INTO attempt (challenge_id, attempt_no, id, request_no, text_no, provider, finished_at, ending, reason)
 		VALUES ($1, 1, gen_random_uuid(), 1, 1, 'first', now(), 'refused_never', 'landline')`, id)
 	page := b.open(check)
-	reads(t, page, "No carrier can bring a text", "Ask Ada to look at your phone number.")
+	reads(t, page, "No text can be sent to this number", "Ask Ada to look at your phone number.")
 	if strings.Contains(page, `id="help" hidden`) {
 		t.Error("whom to ask is hidden")
 	}
