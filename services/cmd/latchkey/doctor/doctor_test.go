@@ -19,6 +19,7 @@ import (
 	"latchkey.dev/services/internal/storetest"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/mail/mailbox"
+	"latchkey.dev/services/sms/carriers"
 	"latchkey.dev/services/up"
 )
 
@@ -30,6 +31,8 @@ type house struct {
 	bus  *bustest.Bus
 	mail *mailbox.Server
 	web  *httptest.Server
+	// carriers are the vendors, as they answer who asks for a balance.
+	carriers *httptest.Server
 }
 
 func newHouse(t *testing.T) *house {
@@ -65,9 +68,13 @@ func newHouse(t *testing.T) *house {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { web.NotFound.Write(w) })
 	h.web = httptest.NewServer(mux)
 	t.Cleanup(h.web.Close)
+	vendors := carriers.New(carriers.Options{})
+	t.Cleanup(vendors.Close)
+	h.carriers = httptest.NewServer(vendors.Handler())
+	t.Cleanup(h.carriers.Close)
 	h.o = Options{Data: data, Keys: keys, Console: h.web.URL}
-	h.write("vonage.secret", "s")
-	h.write("twilio.token", "s")
+	h.write("vonage.secret", carriers.DemoVonageSecret)
+	h.write("twilio.token", carriers.DemoTwilioToken)
 	h.write("running.yaml", h.configuration())
 	h.sql("INSERT INTO dispatcher_instance (id) VALUES (gen_random_uuid())")
 	if _, err := h.db.KeysOwner(t).Exec(t.Context(), "INSERT INTO code_epoch (epoch, key) SELECT floor(extract(epoch FROM now()) / 3600)::bigint + n, decode(repeat('00', 32), 'hex') FROM generate_series(0, 1) n"); err != nil {
@@ -81,12 +88,12 @@ func (h *house) configuration() string {
 	return fmt.Sprintf(`
 softwares: [{id: web, kind: web, name: Maple, autofill_host: login.maple.example}]
 providers:
-  - {name: one, kind: vonage, api_key: abcd1234, api_secret_file: '%[1]s/vonage.secret', from: Maple, base_url: %[2]s}
-  - {name: two, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: '%[1]s/twilio.token', from: '+15005550006', base_url: %[2]s}
+  - {name: one, kind: vonage, api_key: abcd1234, api_secret_file: '%[1]s/vonage.secret', from: Maple, base_url: %[5]s}
+  - {name: two, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: '%[1]s/twilio.token', from: '+15005550006', base_url: %[5]s}
 receipts: %[2]s/receipts
 origin: %[2]s
 mail: {host: %[3]s, port: %[4]s, security: none, from: latchkey@maple.example}
-`, h.o.Data, h.web.URL, host, port)
+`, h.o.Data, h.web.URL, host, port, h.carriers.URL)
 }
 
 // write replaces a file of the data folder.
@@ -175,7 +182,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		}, []string{"fault configuration: softwares[0].id", "fault configuration: softwares[0].kind"}},
 		"no provider": {func(h *house) { h.write("running.yaml", "origin: "+h.web.URL+"\n") }, []string{"fault configuration: no provider is configured"}},
 		"one provider alone, and no receipts": {func(h *house) {
-			h.write("running.yaml", fmt.Sprintf("origin: %s\nproviders: [{name: one, kind: vonage, api_key: abcd1234, api_secret_file: '%s/vonage.secret', from: Maple}]\n", h.web.URL, h.o.Data))
+			h.write("running.yaml", fmt.Sprintf("origin: %s\nproviders: [{name: one, kind: vonage, api_key: abcd1234, api_secret_file: '%s/vonage.secret', from: Maple, base_url: '%s'}]\n", h.web.URL, h.o.Data, h.carriers.URL))
 		}, []string{"warning configuration: one provider alone", "warning configuration: no delivery reports"}},
 		"a file for the next start that is wrong": {func(h *house) { h.write("latchkey.yaml", "origin: nowhere\n") }, []string{"fault configuration: origin: must be"}},
 		"a file that is newer than the start": {func(h *house) {
