@@ -12,7 +12,9 @@ import (
 type listener struct {
 	address string
 	handler http.Handler
-	server  *http.Server // nil while down
+	server  *http.Server   // nil while down
+	tcp     func(net.Conn) // serves what is not HTTP; nil where it is
+	centre  *tcpServer     // then: nil while down
 	done    chan struct{}
 }
 
@@ -29,6 +31,9 @@ func (s *Simulator) Listen(c Carrier, address string) (string, error) {
 		return "", fmt.Errorf("carrier %s listens on %s already", c, l.listener.address)
 	}
 	open := &listener{address: address, handler: s.carrierRoutes(c)}
+	if c == SMPP {
+		open.tcp = s.smpp.serve
+	}
 	if err := open.open(); err != nil {
 		return "", fmt.Errorf("opening the line of %s: %w", c, err)
 	}
@@ -45,6 +50,10 @@ func (l *listener) open() error {
 		return err
 	}
 	l.address = ln.Addr().String()
+	if l.tcp != nil {
+		l.centre = newTCPServer(ln, l.tcp)
+		return nil
+	}
 	l.server, l.done = &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second}, make(chan struct{})
 	go func(server *http.Server, done chan struct{}) {
 		defer close(done)
@@ -53,7 +62,15 @@ func (l *listener) open() error {
 	return nil
 }
 
+// up reports whether it listens.
+func (l *listener) up() bool { return l.server != nil || l.centre != nil }
+
 func (l *listener) shut() error {
+	if l.centre != nil {
+		err := l.centre.Close()
+		l.centre = nil
+		return err
+	}
 	if l.server == nil {
 		return nil
 	}
@@ -72,7 +89,7 @@ func (l *line) answerOrNot() error {
 		return nil
 	case down:
 		return l.listener.shut()
-	case l.listener.server == nil:
+	case !l.listener.up():
 		return l.listener.open()
 	}
 	return nil

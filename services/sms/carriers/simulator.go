@@ -40,6 +40,7 @@ type Options struct {
 	VonageKey, VonageSecret string // DemoVonageKey, DemoVonageSecret
 	TwilioSID, TwilioToken  string // DemoTwilioSID, DemoTwilioToken
 	AWS                     AWSAccount
+	SMPP                    SMPPAccount
 	// VonageReceipts is how Vonage's account is set to report: GET, POST or PostJSON; any
 	// other is PostJSON.
 	VonageReceipts string
@@ -75,6 +76,7 @@ type Simulator struct {
 	apis    map[Carrier]http.Handler
 	post    *postOffice
 	sns     snsTopic
+	smpp    *centre
 	run     uint64 // makes ids differ between runs
 	ids     atomic.Uint64
 	handler http.Handler
@@ -120,12 +122,15 @@ func New(o Options) *Simulator {
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.post = newPostOffice()
+	s.smpp = newCentre(s)
 	s.sns.token = uuid.NewString()
 	for _, v := range s.vendors {
 		l := new(line)
 		l.set(Behaviour{})
 		s.lines[v.carrier] = l
-		s.apis[v.carrier] = s.serve(v.carrier, v.protocol(s))
+		if v.protocol != nil {
+			s.apis[v.carrier] = s.serve(v.carrier, v.protocol(s))
+		}
 	}
 	s.handler = s.routes()
 	return s
@@ -138,6 +143,7 @@ func (s *Simulator) Close() {
 	for _, l := range s.lines {
 		l.hangUp()
 	}
+	s.smpp.ended.Wait()
 	s.post.close()
 }
 

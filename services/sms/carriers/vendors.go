@@ -13,10 +13,11 @@ const (
 	Twilio  Carrier = "twilio"
 	Webhook Carrier = "webhook" // a service of the operator's own
 	AWS     Carrier = "aws"
+	SMPP    Carrier = "smpp"
 )
 
 // vendors are the carriers, in the order in which the page shows them.
-var vendors = []vendor{vonageVendor, twilioVendor, webhookVendor, awsVendor}
+var vendors = []vendor{vonageVendor, twilioVendor, webhookVendor, awsVendor, smppVendor}
 
 // Carriers is the closed set of carriers, in the order in which the page shows them.
 var Carriers = names(vendors)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,11 @@ type Provider struct {
 	Failed string
 	// UserAgent is how the vendor's SDK begins its user agent.
 	UserAgent string
+	// Connected says that texts go over a connection that the sender keeps (SMPP). What is
+	// about HTTP does not apply then: its statuses, redirects and certificates; nor do forged
+	// reports, which would have to come over the same connection; nor is there an answer by
+	// which a vendor bars a number from everybody.
+	Connected bool
 	// Silent says that the vendor's answer does not tell of segments.
 	Silent bool
 	// Account is what the sender's Check tells of the demonstration account; it is looked
@@ -45,10 +51,16 @@ type Provider struct {
 	Secrets []string
 }
 
-// Adapter is a sender that reads its vendor's receipts.
-type Adapter interface {
-	sms.Sender
-	sms.ReceiptParser
+// Adapter is a sender that reads its vendor's receipts: an sms.ReceiptParser, or where it
+// is Connected, a Connection.
+type Adapter interface{ sms.Sender }
+
+// Connection is a sender that keeps a connection.
+type Connection interface {
+	sms.ReceiptSource
+	sms.Checker
+	// Await waits until the connection is there, or cannot be.
+	Await(ctx context.Context) error
 }
 
 // Line is where a sender finds its vendor.
@@ -71,10 +83,13 @@ func Exercise(t *testing.T, p Provider) {
 	t.Run("cancelled", p.cancelled)
 	t.Run("no deadline", p.noDeadline)
 	t.Run("kept connection", p.keptConnection)
-	t.Run("redirect", p.redirect)
-	t.Run("expired certificate", p.expiredCertificate)
 	p.Receipts(t)
 	t.Run("check", p.check)
+	if p.Connected {
+		return
+	}
+	t.Run("redirect", p.redirect)
+	t.Run("expired certificate", p.expiredCertificate)
 }
 
 const (
@@ -92,6 +107,7 @@ type rig struct {
 	p       Provider
 	address string
 	sender  Adapter
+	reports chan read // of a Connection
 }
 
 func (p Provider) rig(t *testing.T, o carriers.Options, receipts sms.Callback) *rig {
@@ -107,7 +123,53 @@ func (p Provider) rig(t *testing.T, o carriers.Options, receipts sms.Callback) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{s, p, address, sender}
+	r := &rig{s, p, address, sender, make(chan read, 64)}
+	r.connect(t)
+	return r
+}
+
+// connect keeps the connection of a Connection until the test ends.
+func (r *rig) connect(t *testing.T) {
+	t.Helper()
+	c, ok := r.sender.(Connection)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var kept sync.WaitGroup
+	kept.Go(func() {
+		err := c.Run(ctx, func(_ context.Context, receipt sms.Receipt) error {
+			select {
+			case r.reports <- read{receipt, nil}:
+			default:
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	t.Cleanup(kept.Wait)
+	t.Cleanup(cancel)
+	_ = c.Await(within(t, soon)) // where it cannot be, the outcome of Send tells
+}
+
+// settle waits until a Connection knows of a carrier that goes up or down.
+func (r *rig) settle(t *testing.T, down bool) {
+	t.Helper()
+	c, ok := r.sender.(Connection)
+	if !ok {
+		return
+	}
+	err := error(nil)
+	if down {
+		for ctx := within(t, soon); err == nil && ctx.Err() == nil; _, err = c.Check(ctx) {
+		}
+		return
+	}
+	if err = c.Await(within(t, soon)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r *rig) behave(t *testing.T, b carriers.Behaviour) {
@@ -115,6 +177,7 @@ func (r *rig) behave(t *testing.T, b carriers.Behaviour) {
 	if err := r.Behave(r.p.Carrier, b); err != nil {
 		t.Fatal(err)
 	}
+	r.settle(t, b.Mode == carriers.Down)
 }
 
 // send sends and holds the sender to what is true of every outcome.
