@@ -19,7 +19,7 @@
 //	app            a client as a mobile app is one, by the public API alone
 //
 //	sms            the seam to the companies that carry texts
-//	sms/vonage     one of them, by its SDK; sms/twilio, sms/awssms others; sms/webhook a service of one's own; sms/wire what both stand on
+//	sms/vonage     one of them, by its SDK; sms/twilio, sms/awssms, sms/smpp others; sms/webhook a service of one's own; sms/wire what both stand on
 //	sms/configured makes the providers that a configuration names
 //	sms/carriers   simulated carriers that speak the vendors' protocols, with a page of the phones
 //	sms/smstest    holds every provider to the promises of the seam

@@ -17,6 +17,7 @@ providers:
   - {name: first, kind: vonage, api_key: abcd1234, api_secret_file: /etc/a, from: Maple}
   - {name: second, kind: twilio, account_sid: AC00000000000000000000000000000001, auth_token_file: /etc/b, messaging_service_sid: MG00000000000000000000000000000001}
   - {name: third, kind: aws, region: eu-central-1, access_key_id: AKIA0000000000000000, secret_access_key_file: /etc/c, from: Maple, configuration_set: texts, sns_topic: "arn:aws:sns:eu-central-1:123456789012:texts"}
+  - {name: fourth, kind: smpp, address: "smsc.example:3550", system_id: maple, password_file: /etc/d, from: Maple, message_id: hex_to_decimal}
 routes:
   - {countries: [DE, AT], providers: [second, first]}
 countries: [CA, US]
@@ -28,7 +29,7 @@ receipts: https://login.maple.example/receipts
 	if len(c.Softwares) != 2 || c.Softwares[0].Addresses[0] != "https://app.maple.example/sign-in" || c.Softwares[1].AppHash != "FA+9qCX9VSu" {
 		t.Errorf("softwares: %+v", c.Softwares)
 	}
-	if len(c.Providers) != 3 || c.Providers[2].Region != "eu-central-1" || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Countries) != 2 || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
+	if len(c.Providers) != 4 || c.Providers[3].SystemID != "maple" || c.Providers[2].Region != "eu-central-1" || c.Providers[0].Name != "first" || c.Providers[1].MessagingServiceSID == "" || c.Receipts == "" || len(c.Countries) != 2 || len(c.Routes) != 1 || c.Routes[0].Providers[0] != "second" {
 		t.Errorf("providers: %+v", c.Providers)
 	}
 	if c, err := config.Parse(nil); err != nil || len(c.Providers) != 0 {
@@ -51,6 +52,7 @@ providers:
   - {name: w, kind: vonage, rate: -1, account_sid: AC1, signature_method: md5}
   - {name: x1, kind: aws, sns_topic: t}
   - {name: x2, kind: webhook, from: Maple}
+  - {name: x3, kind: smpp, window: -1, message_id: octal}
 routes:
   - {countries: [de], providers: [v, v, x]}
   - {countries: [], providers: []}
@@ -69,6 +71,7 @@ receipts: https://x.example/elsewhere?q
 		"providers[3].signature_method: must be", "providers[3].signature_method: needs",
 		"providers[4].from", "providers[4].region", "providers[4].access_key_id", "providers[4].secret_access_key_file", "providers[4].sns_topic",
 		"providers[5].url", "providers[5].secret_files", "providers[5].from: is not for the kind webhook",
+		"providers[6].from", "providers[6].address", "providers[6].system_id", "providers[6].password_file", "providers[6].window", "providers[6].message_id",
 		`routes[0].countries: "de"`, `routes[0].providers: "v" is there twice`, `routes[0].providers: there is no provider "x"`,
 		"routes[1].countries", "routes[1].providers", "routes[2].countries: AT has a route already", `countries[1]: "de"`, `countries[2]: "XX"`, "limits.member.day", "limits.account.ten_minutes", "spend.currency", `spend.prices: "de"`, "spend.prices.FR", "spend.hour", "spend.alarm", "receipts:"} {
 		if !strings.Contains(err.Error(), want) {

@@ -35,7 +35,8 @@ type Provider struct {
 	URL         string   `yaml:"url,omitempty"`          // webhook
 	SecretFiles []string `yaml:"secret_files,omitempty"` // webhook
 
-	AWS `yaml:",inline"`
+	AWS  `yaml:",inline"`
+	SMPP `yaml:",inline"`
 }
 
 // kind is what a kind of provider needs and takes, by the names of fields; name, kind and
@@ -47,6 +48,7 @@ var kinds = map[string]kind{
 	"webhook": {needs: []string{"url", "secret_files"}},
 	"aws":     {needs: []string{"from"}, takes: []string{"base_url"}},
 	"twilio":  {needs: []string{"account_sid", "auth_token_file"}, takes: []string{"from", "base_url", "messaging_service_sid"}},
+	"smpp":    {needs: []string{"from"}},
 }
 
 // given are the fields that some kinds have, and whether they are set.
@@ -87,6 +89,7 @@ func (p Provider) faults() (all []string) {
 		wrong(given[field] && !slices.Contains(k.needs, field) && !slices.Contains(k.takes, field), field+": is not for the kind "+p.Kind)
 	}
 	wrong(p.Kind != "aws" && p.AWS != AWS{}, "region: it and the other fields of AWS are not for the kind "+p.Kind)
+	wrong(p.Kind != "smpp" && p.SMPP != SMPP{}, "address: it and the other fields of SMPP are not for the kind "+p.Kind)
 	return append(all, p.kindFaults()...)
 }
 
@@ -102,6 +105,8 @@ func (p Provider) kindFaults() (all []string) {
 		}
 	case "aws":
 		all = append(all, p.AWS.faults()...)
+	case "smpp":
+		all = append(all, p.SMPP.faults()...)
 	case "twilio":
 		if (p.From == "") == (p.MessagingServiceSID == "") {
 			all = append(all, "from: exactly one of it and messaging_service_sid must be set")

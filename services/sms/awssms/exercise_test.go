@@ -36,6 +36,7 @@ func TestExercise(t *testing.T) {
 		Failed:    "TEXT_UNREACHABLE",
 		UserAgent: "aws-sdk-go-v2/",
 		Silent:    true,
+		Account:   "at most 50 USD a month",
 		Secrets:   []string{carriers.DemoAWSSecret},
 	})
 }

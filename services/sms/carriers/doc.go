@@ -5,6 +5,15 @@
 // One port serves the vendors' APIs, the control API, and at / the page that shows the
 // phones: the one place where a code can be read.
 //
+// # SMPP
+//
+// The message centre of SMPP 3.4 has no port of its own unless Simulator.Listen gives it one. Its modes
+// are the same, as far as the protocol has them: refuse answers with the command_status in code
+// (0x0000000b); throttle with ESME_RTHROTTLED; broken and redirect with ESME_RSYSERR; bad_json is half a
+// PDU and the end of the connection; no_messages an answer to another command; huge a PDU of 10 MB; down
+// ends every connection. Reports go over whichever connection is bound, and come again until they are
+// taken; a forged one names a text of nobody, since nothing but the connection makes a report authentic.
+//
 // # Control API
 //
 // In JSON. Bad requests get an RFC 9457 problem document. A browser's requests from pages

@@ -30,7 +30,7 @@ type answer struct {
 	status int
 	body   []byte
 	kind   string // the content type; JSON when empty
-	aside  bool   // it is about no text, and refuses nothing
+	aside  bool   // it is about no text, and is not counted
 }
 
 // protocol is how one vendor reads and writes.
@@ -91,7 +91,9 @@ func (s *Simulator) serve(c Carrier, p protocol) http.Handler {
 			refusal = &a
 		}
 		if refusal != nil {
-			if !refusal.aside {
+			if refusal.aside {
+				l.requests.Add(^uint64(0)) // minus 1
+			} else {
 				l.refused.Add(1)
 			}
 			write(w, *refusal)

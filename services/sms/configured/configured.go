@@ -10,6 +10,7 @@ import (
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/sms"
 	"latchkey.dev/services/sms/awssms"
+	"latchkey.dev/services/sms/smpp"
 	"latchkey.dev/services/sms/twilio"
 	"latchkey.dev/services/sms/vonage"
 	"latchkey.dev/services/sms/webhook"
@@ -94,6 +95,17 @@ func provider(p config.Provider, callback sms.Callback) (sms.Provider, error) {
 			return sms.Provider{}, err
 		}
 		return sms.Provider{Name: p.Name, Sender: s, Receipts: s}, nil
+	case "smpp":
+		password, err := secret.FromFile(p.PasswordFile)
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		s, err := smpp.New(smpp.Options{Name: p.Name, Address: p.Address, Plaintext: p.Plaintext, SystemID: p.SystemID, Password: password,
+			SystemType: p.SystemType, From: p.From, Window: p.Window, MessageIDs: p.MessageID})
+		if err != nil {
+			return sms.Provider{}, err
+		}
+		return sms.Provider{Name: p.Name, Sender: s, Source: s}, nil
 	}
 	return sms.Provider{}, fmt.Errorf("there is no kind %q", p.Kind)
 }

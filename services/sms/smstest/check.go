@@ -37,6 +37,9 @@ func (p Provider) check(t *testing.T) {
 	}
 	fails("another account", p.rig(t, others, sms.Callback{}).sender)
 	for what, b := range map[string]carriers.Behaviour{"unreachable": {Mode: carriers.Down}, "broken": {Mode: carriers.Broken}} {
+		if p.Connected && b.Mode == carriers.Broken { // it still answers whether it is there
+			continue
+		}
 		right.behave(t, b)
 		fails(what, right.sender)
 	}
