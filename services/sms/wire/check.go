@@ -14,8 +14,8 @@ var (
 	errRefusedUs   = errors.New("the provider does not take the credentials")
 	errUnreachable = errors.New("the provider cannot be reached: no connection came about")
 	errSilent      = errors.New("the provider did not answer in time")
-	errNoSense     = errors.New("The provider's answer cannot be read: is its address right?")
-	errOurs        = errors.New("The request could not be made: is the address right?")
+	errNoSense     = errors.New("the provider's answer cannot be read: is its address right?")
+	errOurs        = errors.New("the request could not be made: is the address right?")
 )
 
 // Check makes the one request of an sms.Checker by do, on a Call, and reads the JSON of
