@@ -17,6 +17,7 @@ SELECT c.id, c.account_id, c.member_id, c.kind, c.channel, c.made_at, c.tries, n
     coalesce(c.device_facets, '{}')::jsonb AS device_facets,
     coalesce(c.address_sealed, CASE c.channel WHEN 'text' THEN m.phone_sealed ELSE m.email_sealed END, '')::bytea AS address_sealed,
     coalesce(c.address_version, CASE c.channel WHEN 'text' THEN m.phone_version ELSE m.email_version END, 0)::integer AS address_version,
+    coalesce(CASE WHEN c.address_sealed IS NULL THEN m.phone_country END, '')::text AS phone_country, -- '': of a number that is theirs no more
     coalesce(m.language, a.language, 'en')::text AS language,
     coalesce((SELECT s.name FROM software s ORDER BY coalesce(s.id = c.software_id, false) DESC, s.id = 'web' DESC, s.id LIMIT 1), '')::text AS service
 FROM claimed c

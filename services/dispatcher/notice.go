@@ -18,6 +18,7 @@ import (
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/mail"
 	"latchkey.dev/services/notice"
+	"latchkey.dev/services/phone"
 	"latchkey.dev/services/sms"
 	"latchkey.dev/services/words"
 )
@@ -130,7 +131,13 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 		return
 	}
 	turn := int(t.row.Tries) - 1
-	c, wait := d.router.Turn(to.Country(), t.row.ID, turn)
+	country := t.row.PhoneCountry
+	if country == "" {
+		if judged, err := phone.Parse(to.E164(), ""); err == nil {
+			country = judged.Country()
+		}
+	}
+	c, wait := d.router.Turn(country, t.row.ID, turn)
 	if wait > 0 {
 		t.retry = max(wait, noticeBackoff(0))
 		return
@@ -139,9 +146,9 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 	limit, cancel := context.WithTimeout(ctx, sms.MaxAttempt)
 	defer cancel()
 	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Body: sms.NewBody(text)})
-	d.router.Done(c, to.Country(), out)
+	d.router.Done(c, country, out)
 	if out.Ending == sms.Accepted || out.Ending == sms.Ambiguous {
-		cost := queries.SpendAddParams{AccountID: t.row.AccountID, Country: to.Country(), CostMicros: d.o.Spend.price(to.Country())}
+		cost := queries.SpendAddParams{AccountID: t.row.AccountID, Country: country, CostMicros: d.o.Spend.price(country)}
 		if err := d.q.SpendAdd(ctx, cost); err != nil {
 			d.o.Logger.Warn("what a notice cost was not counted", "notice", uuid.UUID(t.row.ID), "error", err)
 		}

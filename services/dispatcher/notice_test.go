@@ -278,3 +278,18 @@ func TestTheSweepFindsNotices(t *testing.T) {
 		t.Errorf("text %q, mail %q", k.ending(text), k.ending(letter))
 	}
 }
+
+// A notice's text counts where its number is: for what it costs, and for the provider's health there.
+func TestANoticeCountsInItsCountry(t *testing.T) {
+	t.Parallel()
+	k := newDesk(t, nil, nil)
+	k.somebody("")
+	k.tell(k.notice(notice.Text))
+	former := k.notice(notice.Text) // to the number that was the person's before
+	k.exec("UPDATE notice n SET address_sealed = m.phone_sealed, address_version = m.phone_version FROM member m WHERE m.id = n.member_id AND n.id = $1", former)
+	k.exec("UPDATE member SET phone_country = 'FR'")
+	k.tell(former)
+	if n := k.count("SELECT count(*) FROM spend WHERE country = 'CA' AND texts = 2"); n != 1 || k.count("SELECT count(*) FROM spend") != 1 {
+		t.Error("two notices to a number in Canada are not counted there")
+	}
+}

@@ -39,6 +39,7 @@ ALTER TABLE dispatcher_event ADD CONSTRAINT dispatcher_event_type CHECK (type IN
     'latchkey.notice.sent', 'latchkey.notice.abandoned', 'latchkey.spend.reached'));
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON spend, spend_state TO latchkey_dispatcher;
+GRANT SELECT (phone_country) ON member TO latchkey_dispatcher;
 GRANT SELECT ON spend_state TO latchkey_login;
 GRANT SELECT ON spend, spend_state TO latchkey_console, latchkey_auditor;
 RESET ROLE;
