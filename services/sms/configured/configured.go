@@ -34,6 +34,9 @@ func Providers(c config.File, receiptKey secret.String) ([]sms.Provider, error) 
 			continue
 		}
 		made.Rate = cmp.Or(p.Rate, usualRate[p.Kind])
+		if !callback.Enabled() || p.Kind == "aws" && p.SNSTopic == "" {
+			made.Receipts = nil // none are asked for: that none comes says nothing of a text
+		}
 		all = append(all, made)
 	}
 	if len(c.Providers) == 0 {
