@@ -103,12 +103,12 @@ WITH q AS (
         unnest(@endings::text[]) AS ending, unnest(@reasons::text[]) AS reason, unnest(@vendor_codes::text[]) AS vendor_code,
         unnest(@vendor_references::text[]) AS vendor_reference,
         unnest(@follow_seconds::double precision[]) AS follow_seconds, -- negative: settled
-        unnest(@countries::text[]) AS country, unnest(@cost_micros::bigint[]) AS cost_micros,
+        unnest(@countries::text[]) AS country, unnest(@cost_micros::bigint[]) AS cost_micros, unnest(@prefixes::text[]) AS prefix,
         unnest(@event_ids::uuid[]) AS event_id, unnest(@event_types::text[]) AS event_type,
         unnest(@account_ids::uuid[]) AS account_id, unnest(@event_bodies::bytea[]) AS body
 ), recorded AS (
     UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
-        finished_at = now(),
+        finished_at = now(), phone_prefix = nullif(q.prefix, ''),
         due_at = CASE
             WHEN a.due_at IS NULL THEN NULL
             WHEN q.ending = 'accepted' AND a.receipt_status = 'delivered' THEN NULL -- the receipt was faster than this

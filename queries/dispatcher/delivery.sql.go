@@ -234,12 +234,12 @@ WITH q AS (
         unnest($3::text[]) AS ending, unnest($4::text[]) AS reason, unnest($5::text[]) AS vendor_code,
         unnest($6::text[]) AS vendor_reference,
         unnest($7::double precision[]) AS follow_seconds, -- negative: settled
-        unnest($8::text[]) AS country, unnest($9::bigint[]) AS cost_micros,
-        unnest($10::uuid[]) AS event_id, unnest($11::text[]) AS event_type,
-        unnest($12::uuid[]) AS account_id, unnest($13::bytea[]) AS body
+        unnest($8::text[]) AS country, unnest($9::bigint[]) AS cost_micros, unnest($10::text[]) AS prefix,
+        unnest($11::uuid[]) AS event_id, unnest($12::text[]) AS event_type,
+        unnest($13::uuid[]) AS account_id, unnest($14::bytea[]) AS body
 ), recorded AS (
     UPDATE attempt a SET ending = q.ending, reason = q.reason, vendor_code = q.vendor_code, vendor_reference = q.vendor_reference,
-        finished_at = now(),
+        finished_at = now(), phone_prefix = nullif(q.prefix, ''),
         due_at = CASE
             WHEN a.due_at IS NULL THEN NULL
             WHEN q.ending = 'accepted' AND a.receipt_status = 'delivered' THEN NULL -- the receipt was faster than this
@@ -271,6 +271,7 @@ type AttemptRecordParams struct {
 	FollowSeconds    []float64
 	Countries        []string
 	CostMicros       []int64
+	Prefixes         []string
 	EventIds         [][16]byte
 	EventTypes       []string
 	AccountIds       [][16]byte
@@ -296,6 +297,7 @@ func (q *Queries) AttemptRecord(ctx context.Context, arg AttemptRecordParams) ([
 		arg.FollowSeconds,
 		arg.Countries,
 		arg.CostMicros,
+		arg.Prefixes,
 		arg.EventIds,
 		arg.EventTypes,
 		arg.AccountIds,

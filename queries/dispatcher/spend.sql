@@ -4,6 +4,10 @@ INSERT INTO spend AS s (account_id, country, hour, texts, cost_micros)
 VALUES (@account_id, @country, date_trunc('hour', now()), 1, @cost_micros)
 ON CONFLICT (account_id, country, hour) DO UPDATE SET texts = s.texts + 1, cost_micros = s.cost_micros + excluded.cost_micros;
 
+-- name: SpendLock :exec
+-- One instance at a time judges what was spent: else one that read earlier would take back what another found.
+SELECT pg_advisory_xact_lock(hashtext('latchkey spend_state'));
+
 -- name: SpendReached :many
 -- Which accounts have spent as much for a country in this hour or day as is worth an alarm.
 WITH spent AS (

@@ -28,6 +28,16 @@ func (q *Queries) SpendAdd(ctx context.Context, arg SpendAddParams) error {
 	return err
 }
 
+const spendLock = `-- name: SpendLock :exec
+SELECT pg_advisory_xact_lock(hashtext('latchkey spend_state'))
+`
+
+// One instance at a time judges what was spent: else one that read earlier would take back what another found.
+func (q *Queries) SpendLock(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, spendLock)
+	return err
+}
+
 const spendReached = `-- name: SpendReached :many
 WITH spent AS (
     SELECT account_id, country, 'hour' AS span, sum(cost_micros) AS cost, date_trunc('hour', now()) + interval '1 hour' AS until

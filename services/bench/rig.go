@@ -110,7 +110,7 @@ func (r *rig) configure(carriersURL, receipts string) (file string, err error) {
 		Softwares: []config.Software{{ID: software, Kind: "web", Name: "Latchkey", AutofillHost: "localhost"}},
 		Receipts:  receipts,
 		// All come from one address: the limits count as ever, and are never full.
-		Limits: config.Limits{Member: wide, Number: wide, Address: wide, Network: wide, Account: wide},
+		Limits: config.Limits{Member: wide, Number: wide, Address: wide, Network: wide, Account: wide, Prefix: wide.TenMinutes},
 		Providers: []config.Provider{
 			{Name: "vonage", Kind: "vonage", From: "Latchkey", Rate: 10_000, BaseURL: carriersURL, APIKey: carriers.DemoVonageKey,
 				APISecretFile: place("vonage.secret", carriers.DemoVonageSecret)},

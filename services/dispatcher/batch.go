@@ -25,6 +25,7 @@ type claim struct {
 type record struct {
 	about   event.SMSAttempt
 	account uuid.UUID
+	prefix  string // of the number, "" where nothing was sent
 	outcome sms.Outcome
 	follow  time.Duration
 	event   event.Event
@@ -150,7 +151,7 @@ func (d *Dispatcher) writeRecords(ctx context.Context, batch []record) ([]bool, 
 			follow = -1
 		}
 		p.FollowSeconds = append(p.FollowSeconds, follow)
-		p.Countries = append(p.Countries, r.about.Country)
+		p.Countries, p.Prefixes = append(p.Countries, r.about.Country), append(p.Prefixes, r.prefix)
 		p.CostMicros = append(p.CostMicros, d.o.Spend.price(r.about.Country))
 		p.EventIds = append(p.EventIds, r.event.ID)
 		p.EventTypes = append(p.EventTypes, r.event.Type)

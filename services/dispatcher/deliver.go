@@ -125,8 +125,10 @@ func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, 
 		}
 	}
 	to, body, err := d.compose(ctx, row, s.text)
-	if undeliverable(err) {
-		s.reason = neverDeliverable
+	if undeliverable(err) || errors.Is(err, errPrefixFull) {
+		if s.reason = neverDeliverable; errors.Is(err, errPrefixFull) {
+			s.reason = prefixFull
+		}
 		if done, err := d.abandon(ctx, row, s); err != nil || !done {
 			return 0, err
 		}
@@ -179,7 +181,7 @@ func (d *Dispatcher) send(ctx context.Context, row *queries.DeliveryReadRow, c r
 	took := time.Since(began)
 	d.metrics.texts.WithLabelValues(c.Provider, string(out.Ending)).Inc()
 	d.router.Done(c, row.PhoneCountry, out)
-	return d.record(ctx, row, st, about, out, took)
+	return d.record(ctx, row, st, about, m.To.Prefix(), out, took)
 }
 
 // pause waits for a provider's rate: router.maxDelay at most, so whatever ends meanwhile is not missed.
@@ -190,7 +192,7 @@ func pause(d time.Duration) {
 }
 
 // record keeps how an attempt ended, with its event. after is as of attempt.
-func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, st state, about event.SMSAttempt, out sms.Outcome, took time.Duration) (after time.Duration, err error) {
+func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, st state, about event.SMSAttempt, prefix string, out sms.Outcome, took time.Duration) (after time.Duration, err error) {
 	answer := event.SMSAnswer{SMSAttempt: about, Reason: string(out.Reason), VendorCode: out.VendorCode, TookMS: int(took.Milliseconds())}
 	var data event.Data
 	switch out.Ending {
@@ -223,7 +225,7 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 	}
 	keep, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	followed, err := d.records.Do(keep, record{about: about, account: row.AccountID, outcome: out, follow: follow, event: told})
+	followed, err := d.records.Do(keep, record{about: about, account: row.AccountID, prefix: prefix, outcome: out, follow: follow, event: told})
 	if err != nil {
 		return 0, fmt.Errorf("recording how a text ended: %w", err)
 	}
@@ -238,6 +240,9 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 func (d *Dispatcher) compose(ctx context.Context, row *queries.DeliveryReadRow, text int) (to phone.Number, body sms.Body, err error) {
 	if to, err = seal.OpenNumber(d.o.NumberKey, row.PhoneSealed, row.MemberID, int(row.PhoneVersion)); err != nil {
 		return to, body, err
+	}
+	if (*d.spends.full.Load())[to.Prefix()] {
+		return to, body, errPrefixFull
 	}
 	key, err := d.epochs.key(ctx, row.Epoch)
 	if err != nil {

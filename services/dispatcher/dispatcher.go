@@ -41,10 +41,12 @@ type Options struct {
 	Routes    map[string][]string // orders of their own, by country
 	Bus       Bus
 
-	Spend     Spend         // what texts may cost
-	Origin    string        // how browsers reach the sign-in pages: what links in notices begin with
-	NoticeKey secret.String // makes what those links carry
-	Mail      mail.Sender   // takes notices by e-mail; none go so if nil
+	Spend Spend // what texts may cost
+	// PrefixLimit bounds the texts of ten minutes to numbers that begin with the same digits; 0 bounds none.
+	PrefixLimit int
+	Origin      string        // how browsers reach the sign-in pages: what links in notices begin with
+	NoticeKey   secret.String // makes what those links carry
+	Mail        mail.Sender   // takes notices by e-mail; none go so if nil
 
 	Digits   int // of a code: code.Digits if zero
 	Parallel int // texts in flight at a time: 256 if zero

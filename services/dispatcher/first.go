@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,7 +70,9 @@ func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.
 	switch {
 	case undeliverable(err):
 		// It is claimed, so that this has to be told of the attempt before the request is given up.
-		after, err = d.record(context.WithoutCancel(ctx), row, st, about, sms.Outcome{Ending: sms.RefusedNever, Reason: sms.ReasonBadNumber}, 0)
+		after, err = d.record(context.WithoutCancel(ctx), row, st, about, "", sms.Outcome{Ending: sms.RefusedNever, Reason: sms.ReasonBadNumber}, 0)
+	case errors.Is(err, errPrefixFull): // the next look at it gives it up
+		after, err = d.record(context.WithoutCancel(ctx), row, st, about, "", sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonRefused}, 0)
 	case err == nil:
 		after, err = d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
 	}

@@ -13,6 +13,7 @@ type metrics struct {
 	texts, failovers, abandoned, work *prometheus.CounterVec
 	receipts, refused                 *prometheus.CounterVec
 	notices, spends                   *prometheus.CounterVec
+	fallen                            prometheus.Counter
 	accept                            prometheus.Histogram
 }
 
@@ -35,6 +36,8 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 			[]string{"kind", "channel", "outcome"}),
 		spends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "latchkey_spend_reached_total",
 			Help: "Times that an account reached a level of what its texts to a country may cost. Wake someone at stop: its people get no code until the hour or the day ends."}, []string{"span", "level"}),
+		fallen: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_conversion_alarms_total",
+			Help: "Times that fewer than half of an hour's codes to one prefix were typed in. Look which: it may be somebody who makes texts for money."}),
 		accept: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_text_accept_seconds",
 			Help: "Time from a challenge to a provider's accepting its text.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60}}),
 	}
@@ -52,7 +55,7 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 	for _, reason := range append(slices.Clone(sms.Reasons), undelivered, silent) {
 		m.failovers.WithLabelValues(string(reason))
 	}
-	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed, spendStop} {
+	for _, reason := range []string{tooLate, neverDeliverable, noTextLeft, challengeClosed, spendStop, prefixFull} {
 		m.abandoned.WithLabelValues(reason)
 	}
 	for _, kind := range notice.Kinds {
@@ -68,6 +71,6 @@ func newMetrics(r prometheus.Registerer, providers []string) *metrics {
 	}
 	m.work.WithLabelValues(string(Stream))
 	m.work.WithLabelValues(string(Sweep))
-	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.notices, m.spends, m.accept)
+	r.MustRegister(m.texts, m.failovers, m.abandoned, m.work, m.receipts, m.refused, m.notices, m.spends, m.fallen, m.accept)
 	return m
 }

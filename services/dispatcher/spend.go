@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -65,11 +66,15 @@ type guard struct {
 	d       *Dispatcher
 	stopped atomic.Pointer[map[account]bool]
 	swept   time.Time
+
+	full            atomic.Pointer[map[string]bool] // prefixes to which no text goes for now
+	counted, looked time.Time
 }
 
 func newGuard(d *Dispatcher) *guard {
 	g := &guard{d: d}
 	g.stopped.Store(&map[account]bool{})
+	g.full.Store(&map[string]bool{})
 	return g
 }
 
@@ -81,51 +86,35 @@ func (g *guard) loop() *run.Loop {
 	return run.NewLoop(run.LoopOptions{Name: "spend", Every: spendEvery, Jitter: spendEvery / 10, Timeout: 5 * time.Second, RunOnce: g.once, Log: g.d.o.Logger})
 }
 
-// once finds who reached which level, keeps it for login, and tells what changed.
+// once finds who reached which level, keeps it for login, and tells what changed; then it
+// looks at the prefixes.
 func (g *guard) once(ctx context.Context) error {
-	s := g.d.o.Spend
-	threshold := func(span string) int64 {
-		limit := s.limit(span)
-		if limit == never {
-			return never
-		}
-		return int64(float64(limit) * s.Alarm)
+	if err := g.judge(ctx); err != nil {
+		return fmt.Errorf("judging what was spent: %w", err)
 	}
-	reached, err := g.d.q.SpendReached(ctx, queries.SpendReachedParams{HourMicros: threshold("hour"), DayMicros: threshold("day")})
-	if err != nil {
-		return fmt.Errorf("reading what was spent: %w", err)
-	}
-	stopped := map[account]bool{}
-	var write queries.SpendStateWriteParams
-	spent := map[string]int64{}
-	for _, r := range reached {
-		level := levelAlarm
-		if r.CostMicros >= s.limit(r.Span) {
-			level = levelStop
-			stopped[account{r.AccountID, r.Country}] = true
-		}
-		spent[spendKey(r.AccountID, r.Country, r.Span)] = r.CostMicros
-		write.AccountIds, write.Countries, write.Spans = append(write.AccountIds, r.AccountID), append(write.Countries, r.Country), append(write.Spans, r.Span)
-		write.Levels, write.Untils = append(write.Levels, level), append(write.Untils, r.Until)
-	}
-	g.stopped.Store(&stopped)
-	if err := g.keep(ctx, write, spent); err != nil {
-		return fmt.Errorf("keeping who spent how much: %w", err)
+	if err := g.prefixes(ctx); err != nil {
+		return err
 	}
 	if time.Since(g.swept) > time.Hour {
 		g.swept = time.Now()
-		return g.d.q.SpendSweep(ctx)
+		return errors.Join(g.d.q.SpendSweep(ctx), g.d.q.ConversionSweep(ctx))
 	}
 	return nil
 }
 
-func spendKey(id uuid.UUID, country, span string) string { return id.String() + country + span }
-
-// keep writes the levels and the events of those that changed, in one transaction.
-func (g *guard) keep(ctx context.Context, write queries.SpendStateWriteParams, spent map[string]int64) error {
+// judge writes the levels and the events of those that changed, in one transaction.
+func (g *guard) judge(ctx context.Context) error {
 	var told []event.Event
+	stopped := map[account]bool{}
 	err := store.InTx(ctx, g.d.o.Pool, func(tx pgx.Tx) error {
 		q := g.d.q.WithTx(tx)
+		if err := q.SpendLock(ctx); err != nil {
+			return err
+		}
+		write, spent, err := g.reached(ctx, q, stopped)
+		if err != nil {
+			return err
+		}
 		over, err := q.SpendStateClear(ctx, queries.SpendStateClearParams{AccountIds: write.AccountIds, Countries: write.Countries, Spans: write.Spans})
 		if err != nil {
 			return err
@@ -140,25 +129,63 @@ func (g *guard) keep(ctx context.Context, write queries.SpendStateWriteParams, s
 		if err != nil || len(changed) == 0 {
 			return err
 		}
-		var events queries.EventInsertParams
-		for _, c := range changed {
-			e, err := event.New("dispatcher", c.AccountID, time.Now(), event.SpendReached{Account: c.AccountID, Country: c.Country, Span: c.Span, Level: c.Level,
-				Percent: int(min(9999, 100*spent[spendKey(c.AccountID, c.Country, c.Span)]/g.d.o.Spend.limit(c.Span)))})
-			if err != nil {
-				return err
-			}
-			told = append(told, e)
-			events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
-			events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
-			g.d.metrics.spends.WithLabelValues(c.Span, c.Level).Inc()
-			g.d.o.Logger.Warn("an account spent much on texts", "account", uuid.UUID(c.AccountID), "country", c.Country, "span", c.Span, "level", c.Level, "until", c.Until)
-		}
-		return q.EventInsert(ctx, events)
+		told, err = g.tell(ctx, q, changed, spent)
+		return err
 	})
-	for _, e := range told {
-		if err == nil {
-			g.d.o.Bus.Publish(e)
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	g.stopped.Store(&stopped)
+	for _, e := range told {
+		g.d.o.Bus.Publish(e)
+	}
+	return nil
 }
+
+// reached reads who spent as much as is worth an alarm, and adds to stopped who may spend no more.
+func (g *guard) reached(ctx context.Context, q *queries.Queries, stopped map[account]bool) (write queries.SpendStateWriteParams, spent map[string]int64, err error) {
+	s := g.d.o.Spend
+	threshold := func(span string) int64 {
+		limit := s.limit(span)
+		if limit == never {
+			return never
+		}
+		return int64(float64(limit) * s.Alarm)
+	}
+	rows, err := q.SpendReached(ctx, queries.SpendReachedParams{HourMicros: threshold("hour"), DayMicros: threshold("day")})
+	if err != nil {
+		return write, nil, err
+	}
+	spent = map[string]int64{}
+	for _, r := range rows {
+		level := levelAlarm
+		if r.CostMicros >= s.limit(r.Span) {
+			level = levelStop
+			stopped[account{r.AccountID, r.Country}] = true
+		}
+		spent[spendKey(r.AccountID, r.Country, r.Span)] = r.CostMicros
+		write.AccountIds, write.Countries, write.Spans = append(write.AccountIds, r.AccountID), append(write.Countries, r.Country), append(write.Spans, r.Span)
+		write.Levels, write.Untils = append(write.Levels, level), append(write.Untils, r.Until)
+	}
+	return write, spent, nil
+}
+
+// tell writes the events of what changed.
+func (g *guard) tell(ctx context.Context, q *queries.Queries, changed []queries.SpendStateWriteRow, spent map[string]int64) (told []event.Event, err error) {
+	var events queries.EventInsertParams
+	for _, c := range changed {
+		e, err := event.New("dispatcher", c.AccountID, time.Now(), event.SpendReached{Account: c.AccountID, Country: c.Country, Span: c.Span, Level: c.Level,
+			Percent: int(min(9999, 100*spent[spendKey(c.AccountID, c.Country, c.Span)]/g.d.o.Spend.limit(c.Span)))})
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, e)
+		events.Ids, events.Types = append(events.Ids, e.ID), append(events.Types, e.Type)
+		events.AccountIds, events.Bodies = append(events.AccountIds, e.Account), append(events.Bodies, e.Body)
+		g.d.metrics.spends.WithLabelValues(c.Span, c.Level).Inc()
+		g.d.o.Logger.Warn("an account spent much on texts", "account", uuid.UUID(c.AccountID), "country", c.Country, "span", c.Span, "level", c.Level, "until", c.Until)
+	}
+	return told, q.EventInsert(ctx, events)
+}
+
+func spendKey(id uuid.UUID, country, span string) string { return id.String() + country + span }

@@ -71,6 +71,7 @@ var examples = []example{
 	{"dispatcher", event.SMSAccepted{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "ok", VendorCode: "0", TookMS: 84}}},
 	{"dispatcher", event.SMSRefused{SMSAnswer: event.SMSAnswer{SMSAttempt: attempt, Reason: "bad_number", VendorCode: "21614", TookMS: 91}, Never: true}},
 	{"dispatcher", event.SMSUnanswered{SMSAnswer: failed}},
+	{"dispatcher", event.ConversionFallen{Country: "CA", Prefix: "16044", Accepted: 40, Typed: 3}},
 	{"dispatcher", event.SpendReached{Account: account, Country: "CA", Span: "hour", Level: "stop", Percent: 101}},
 	{"dispatcher", event.SMSAbandoned{Challenge: challenge, Request: 1, Reason: "too_late"}},
 	{"dispatcher", event.SMSDelivered{SMSReceipt: event.SMSReceipt{SMSAttempt: attempt, VendorCode: "delivered"}}},

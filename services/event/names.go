@@ -29,6 +29,7 @@ func (SMSRefused) Type() string               { return "latchkey.sms.refused" }
 func (SMSUnanswered) Type() string            { return "latchkey.sms.unanswered" }
 func (SMSAbandoned) Type() string             { return "latchkey.sms.abandoned" }
 func (SpendReached) Type() string             { return "latchkey.spend.reached" }
+func (ConversionFallen) Type() string         { return "latchkey.conversion.fallen" }
 func (SMSDelivered) Type() string             { return "latchkey.sms.delivered" }
 func (SMSUndelivered) Type() string           { return "latchkey.sms.undelivered" }
 func (DeviceRegistered) Type() string         { return "latchkey.device.registered" }
@@ -85,6 +86,7 @@ func (d ClientUnassigned) Subject() uuid.UUID         { return d.Member }
 func (d NumberChanged) Subject() uuid.UUID            { return d.Member }
 func (d SMSAbandoned) Subject() uuid.UUID             { return d.Challenge }
 func (d SpendReached) Subject() uuid.UUID             { return d.Account }
+func (ConversionFallen) Subject() uuid.UUID           { return uuid.Nil }
 func (d DeviceRegistered) Subject() uuid.UUID         { return d.Challenge }
 func (d CodeRejected) Subject() uuid.UUID             { return d.Challenge }
 func (d CodeExpired) Subject() uuid.UUID              { return d.Challenge }

@@ -9,7 +9,7 @@ var kinds = byType(
 	func() Data { return new(PasswordChanged) }, func() Data { return new(DeviceNamed) }, func() Data { return new(DeviceRevoked) },
 	func() Data { return new(MemberCreated) }, func() Data { return new(MemberUpdated) }, func() Data { return new(NumberChanged) },
 	func() Data { return new(SMSAttempted) }, func() Data { return new(SMSAccepted) }, func() Data { return new(SMSRefused) },
-	func() Data { return new(SpendReached) }, func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
+	func() Data { return new(SpendReached) }, func() Data { return new(ConversionFallen) }, func() Data { return new(SMSUnanswered) }, func() Data { return new(SMSAbandoned) },
 	func() Data { return new(SMSDelivered) }, func() Data { return new(SMSUndelivered) },
 	func() Data { return new(DeviceRegistered) }, func() Data { return new(NumberProved) }, func() Data { return new(CodeRejected) }, func() Data { return new(CodeExpired) },
 	func() Data { return new(AccountCreated) }, func() Data { return new(OptionChanged) },
@@ -275,6 +275,15 @@ type SpendReached struct {
 	Span    string    `json:"span"`    // hour, day
 	Level   string    `json:"level"`   // alarm, stop
 	Percent int       `json:"percent"` // spent, of the limit: 9999 at most
+}
+
+// ConversionFallen: of the texts of an hour to numbers with one prefix fewer than half were
+// typed in (REQUIREMENTS A5).
+type ConversionFallen struct {
+	Country  string `json:"country"`
+	Prefix   string `json:"prefix"` // at most five digits of E.164, without the +
+	Accepted int    `json:"accepted"`
+	Typed    int    `json:"typed"`
 }
 
 // SMSAbandoned: a requested text will not be sent any more.

@@ -70,6 +70,15 @@ func (n Number) E164() string { return n.e164 }
 // Country returns the ISO 3166-1 alpha-2 code of the number's country, "" of a stored one.
 func (n Number) Country() string { return n.country }
 
+// prefixDigits is how much of a number Prefix tells: an area, no person.
+const prefixDigits = 5
+
+// Prefix returns the first digits of the number, without its +: by which texts are counted
+// where somebody may have many numbers.
+func (n Number) Prefix() string {
+	return n.e164[min(1, len(n.e164)):min(1+prefixDigits, len(n.e164))]
+}
+
 // LastTwo returns the last two digits, all that a page may show.
 func (n Number) LastTwo() string {
 	if len(n.e164) < 2 {

@@ -31,7 +31,7 @@ var says = map[string][]string{
 		"latchkey.code.requested.*", "latchkey.text.requested.*", "latchkey.code.entered.*", "latchkey.login.>",
 		"latchkey.device.revoked.*", "latchkey.device.named.*", "latchkey.member.>", "latchkey.notice.requested.*",
 	},
-	Dispatcher: {"latchkey.sms.>", "latchkey.spend.reached.*", "latchkey.notice.sent.*", "latchkey.notice.abandoned.*"},
+	Dispatcher: {"latchkey.sms.>", "latchkey.spend.reached.*", "latchkey.conversion.fallen.*", "latchkey.notice.sent.*", "latchkey.notice.abandoned.*"},
 	Verifier: {
 		"latchkey.device.registered.*", "latchkey.code.rejected.*", "latchkey.code.expired.*",
 		"latchkey.number.proved.*", "latchkey.notice.requested.*",

@@ -188,6 +188,7 @@ func ExampleRights() {
 	// Output:
 	// latchkey.sms.>
 	// latchkey.spend.reached.*
+	// latchkey.conversion.fallen.*
 	// latchkey.notice.sent.*
 	// latchkey.notice.abandoned.*
 	// $JS.API.CONSUMER.INFO.LATCHKEY.dispatcher-send

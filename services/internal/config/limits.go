@@ -14,6 +14,8 @@ type Limits struct {
 	Address Limit `yaml:"address,omitempty"` // from one network address: 100 and 2,000, since a clinic may have one for all
 	Network Limit `yaml:"network,omitempty"` // from 256 neighbouring addresses: 300 and 6,000
 	Account Limit `yaml:"account,omitempty"` // by all people of an account: 1,000 and 20,000
+	// Prefix bounds texts in ten minutes to numbers that begin with the same five digits: 300.
+	Prefix int `yaml:"prefix,omitempty"`
 }
 
 // Limit bounds texts in a window that moves.
@@ -25,7 +27,7 @@ type Limit struct {
 // maxLimit bounds a limit: a larger one is a slip.
 const maxLimit = 10_000_000
 
-var usualLimits = Limits{Member: Limit{5, 20}, Number: Limit{5, 20}, Address: Limit{100, 2000}, Network: Limit{300, 6000}, Account: Limit{1000, 20_000}}
+var usualLimits = Limits{Member: Limit{5, 20}, Number: Limit{5, 20}, Address: Limit{100, 2000}, Network: Limit{300, 6000}, Account: Limit{1000, 20_000}, Prefix: 300}
 
 // each calls do with every limit, its name and its usual value.
 func (l *Limits) each(do func(name string, is *int, usual int)) {
@@ -37,6 +39,7 @@ func (l *Limits) each(do func(name string, is *int, usual int)) {
 		do(x.name+".ten_minutes", &x.is.TenMinutes, x.usual.TenMinutes)
 		do(x.name+".day", &x.is.Day, x.usual.Day)
 	}
+	do("prefix", &l.Prefix, u.Prefix)
 }
 
 func (l Limits) faults() (all []string) {

@@ -71,7 +71,7 @@ func Services(keys install.Folder, c config.File, at Origins, digits int) (up.Op
 	read(err)
 	o.Dispatcher.Mail, err = mail.Configured(c.Mail)
 	read(err)
-	o.Dispatcher.Routes, o.Dispatcher.Spend = c.Orders(), dispatcher.SpendOf(c.Spend)
+	o.Dispatcher.Routes, o.Dispatcher.Spend, o.Dispatcher.PrefixLimit = c.Orders(), dispatcher.SpendOf(c.Spend), c.Limits.InForce().Prefix
 	o.Dispatcher.Providers, err = configured.Providers(c, receiptKey)
 	read(err)
 	return o, errors.Join(errs...)

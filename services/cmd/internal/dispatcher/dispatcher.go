@@ -49,7 +49,7 @@ func (c *Command) Run(ctx context.Context) error {
 		if err != nil {
 			return serve.Opened{}, err
 		}
-		d, err := dispatcher.Open(h, dispatcher.Options{NumberKey: numbers, Providers: providers, Routes: conf.Orders(), Spend: dispatcher.SpendOf(conf.Spend), Origin: cmp.Or(c.Origin, conf.Origin), NoticeKey: links,
+		d, err := dispatcher.Open(h, dispatcher.Options{NumberKey: numbers, Providers: providers, Routes: conf.Orders(), Spend: dispatcher.SpendOf(conf.Spend), PrefixLimit: conf.Limits.InForce().Prefix, Origin: cmp.Or(c.Origin, conf.Origin), NoticeKey: links,
 			Mail: server, Digits: c.Digits})
 		if err != nil {
 			return serve.Opened{}, err
