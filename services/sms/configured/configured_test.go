@@ -7,7 +7,6 @@ import (
 
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/secret"
-	"latchkey.dev/services/sms/carriers"
 	"latchkey.dev/services/sms/configured"
 )
 
@@ -16,12 +15,12 @@ import (
 func TestProvidersReportWhereTheyAreAsked(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(carriers.DemoVonageSecret), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("secret0123456789"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := config.File{Providers: []config.Provider{
-		{Name: "first", Kind: "vonage", APIKey: carriers.DemoVonageKey, APISecretFile: file, From: "Maple"},
-		{Name: "second", Kind: "twilio", AccountSID: carriers.DemoTwilioSID, AuthTokenFile: file, From: "+15005550006", Rate: 3},
+		{Name: "first", Kind: "vonage", APIKey: "abcd1234", APISecretFile: file, From: "Maple"},
+		{Name: "second", Kind: "twilio", AccountSID: "AC00000000000000000000000000000001", AuthTokenFile: file, From: "+15005550006", Rate: 3},
 		{Name: "third", Kind: "aws", From: "Maple",
 			AWS: config.AWS{Region: "ca-central-1", AccessKeyID: "AKIA0000000000000000", SecretAccessKeyFile: file}},
 	}}
