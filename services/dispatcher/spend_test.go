@@ -34,7 +34,7 @@ const payer = "019a5b3c-7d00-7000-8000-000000000acc"
 func TestSpendingStopsAtItsLimit(t *testing.T) {
 	t.Parallel()
 	k := newDesk(t, nil, nil)
-	may := dispatcher.Spend{Price: 100_000, Prices: map[string]int64{"CA": 300_000}, Hour: 900_000, Day: 5_000_000, Alarm: 0.5}
+	may := dispatcher.Spend{Price: 100_000, Prices: map[string]int64{"CA": 300_000}, Hour: 900_000, Day: 1_000_000_000, Alarm: 0.5}
 	one, two := k.frugal(may), k.frugal(may)
 	for _, d := range []*dispatcher.Dispatcher{one, two} {
 		ctx, stop := context.WithCancel(context.Background())
