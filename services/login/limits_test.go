@@ -41,8 +41,10 @@ func TestLimitsHoldAcrossInstancesToTheText(t *testing.T) {
 			var all sync.WaitGroup
 			answers := map[int]int{}
 			for i := range 12 {
+				h := both[i%2]
+				proof := h.proof(newDevice(t), "POST", h.url+"/v1/sign-ins", uuid.Nil)
 				all.Go(func() {
-					status, out := both[i%2].signIn(newDevice(t), "ada", password)
+					status, out := h.call("POST", "/v1/sign-ins", map[string]any{"user_id": "ada", "password": password, "software": "web"}, "DPoP", proof)
 					mu.Lock()
 					defer mu.Unlock()
 					answers[status]++
