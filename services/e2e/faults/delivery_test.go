@@ -86,6 +86,9 @@ func (h *house) steady(people []*life, rate int, waits time.Duration) (gaveUp in
 	return gaveUp
 }
 
+// slack is what times may be beyond their goals in `make test`, where other tests share the machine.
+func slack() time.Duration { return time.Duration(size(3, 0)) * time.Second }
+
 // delivery is what became of the challenges made between two moments.
 type delivery struct {
 	n, unsent       int // challenges, and those of which no carrier took a text
@@ -177,7 +180,7 @@ func (h *house) testBlackhole(t *testing.T) {
 	if while.unsent+after.unsent != 0 || while.first == 0 {
 		t.Errorf("%d texts lost, %d requests met the fault", while.unsent+after.unsent, while.first)
 	}
-	if open.Sub(fault) > 6*time.Second || while.p99 > 8*time.Second {
+	if open.Sub(fault) > 6*time.Second+slack() || while.p99 > 8*time.Second+slack() {
 		t.Errorf("the breaker opened after %v, and p99 was %v until then; want 4 s and what ten texts take, and 8 s", open.Sub(fault), while.p99)
 	}
 	if probes := h.count("SELECT count(*) FROM attempt WHERE provider = 'vonage' AND started_at > $1", open.Add(time.Second)); probes > 1+int(end.Sub(open)/(10*time.Second)) {
@@ -284,7 +287,7 @@ func (h *house) testSilentDrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%v; %d texts by the next carrier, the last %.2f s after the first's answer, overdue after %.2f s", h.delivered(fault, h.now()), n, worst, learnt)
-	if n < rate || worst > learnt+2 {
+	if n < rate || worst > learnt+2+slack().Seconds() {
 		t.Errorf("%d texts by the next carrier, the last after %.2f s, want the learnt %.2f s and 2 s more at most", n, worst, learnt)
 	}
 }
