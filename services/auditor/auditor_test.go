@@ -150,14 +150,16 @@ func TestWipedStoreIsInert(t *testing.T) {
 func TestBusDownRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	i := w.instance()
+	// Longer than the services may need to be back on the bus after the auditor is, on a slow machine.
+	const long = 5 * patience
+	i := w.patient(long)
 	w.until("it is active", i.Active)
 	events := w.happen(10)
 	w.ordered(10)
 	w.bus.Stop()
 	late := w.make(100)
 	w.write(late)
-	w.passes(3 * patience)
+	w.passes(long + patience)
 	if n := w.count("SELECT count(*) FROM leaf"); n != 10 {
 		t.Errorf("%d places while the bus was down, want none new", n)
 	}
