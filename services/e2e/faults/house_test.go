@@ -139,7 +139,7 @@ func (h *house) configure() {
 	}
 	file("latchkey.yaml", fmt.Sprintf(`
 receipts: http://%s/receipts
-limits: {address: {ten_minutes: -1, day: -1}, network: {ten_minutes: -1, day: -1}, account: {ten_minutes: -1, day: -1}, prefix: -1}
+limits: {member: {ten_minutes: -1, day: -1}, number: {ten_minutes: -1, day: -1}, address: {ten_minutes: -1, day: -1}, network: {ten_minutes: -1, day: -1}, account: {ten_minutes: -1, day: -1}, prefix: -1}
 softwares:
   - {id: web, kind: web, name: Maple, autofill_host: login.maple.example}
 providers:
