@@ -157,7 +157,7 @@ func (d *Dispatcher) attempt(ctx context.Context, row *queries.DeliveryReadRow, 
 	}
 	d.o.Bus.Publish(told)
 	d.metrics.work.WithLabelValues(string(from)).Inc()
-	return d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
+	return d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Country: row.PhoneCountry, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
 }
 
 // undeliverable reports whether an error of compose means that there is no number to text.

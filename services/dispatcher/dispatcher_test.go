@@ -21,6 +21,7 @@ import (
 	"latchkey.dev/services/internal/seal"
 	"latchkey.dev/services/internal/secret"
 	"latchkey.dev/services/internal/storetest"
+	"latchkey.dev/services/notice"
 	"latchkey.dev/services/phone"
 	"latchkey.dev/services/sms"
 )
@@ -42,6 +43,7 @@ type carrier struct {
 	mu    sync.Mutex
 	plan  []sms.Ending
 	texts []string
+	where []string      // the countries of the texts
 	hold  chan struct{} // when set, the answer waits until it is closed
 }
 
@@ -54,7 +56,7 @@ func (c *carrier) Send(ctx context.Context, m sms.Message) sms.Outcome {
 			c.plan = c.plan[1:]
 		}
 	}
-	c.texts = append(c.texts, m.Body.Reveal())
+	c.texts, c.where = append(c.texts, m.Body.Reveal()), append(c.where, m.Country)
 	hold := c.hold
 	c.mu.Unlock()
 	if hold != nil {
@@ -397,5 +399,26 @@ func TestOptionsSayAllThatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
+	}
+}
+
+// A provider is told the country of every text's number, whichever way the text goes.
+func TestProvidersAreToldTheCountry(t *testing.T) {
+	t.Parallel()
+	k := newDesk(t, nil, nil)
+	k.somebody("")
+	r := k.challenge()
+	asked := &event.CodeRequested{Challenge: r.Challenge, Country: "CA"}
+	var account uuid.UUID
+	if err := k.owner.QueryRow(t.Context(), "SELECT account_id FROM challenge WHERE id = $1", r.Challenge).Scan(&account); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.d.Begin(t.Context(), event.Event{Account: account, Data: asked}, asked, dispatcher.Stream); err != nil {
+		t.Fatal(err)
+	}
+	k.deliver(k.challenge())
+	k.tell(k.notice(notice.Text))
+	if want := []string{"CA", "CA", "CA"}; !slices.Equal(k.a.where, want) {
+		t.Errorf("the countries of a first text, of another and of a notice are %q, want %q", k.a.where, want)
 	}
 }

@@ -74,7 +74,7 @@ func (d *Dispatcher) first(ctx context.Context, account uuid.UUID, asked *event.
 	case errors.Is(err, errPrefixFull): // the next look at it gives it up
 		after, err = d.record(context.WithoutCancel(ctx), row, st, about, "", sms.Outcome{Ending: sms.RefusedElsewhere, Reason: sms.ReasonRefused}, 0)
 	case err == nil:
-		after, err = d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
+		after, err = d.send(ctx, row, c, st, about, sms.Message{AttemptID: id, To: to, Country: row.PhoneCountry, Body: body, Validity: row.ExpiresAt.Sub(row.Now)})
 	}
 	return after, true, err
 }

@@ -145,7 +145,7 @@ func (d *Dispatcher) tryText(ctx context.Context, m notice.Message, t *told) {
 	t.provider = c.Provider
 	limit, cancel := context.WithTimeout(ctx, sms.MaxAttempt)
 	defer cancel()
-	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Body: sms.NewBody(text)})
+	out := d.providers[t.provider].Send(limit, sms.Message{AttemptID: t.row.ID, To: to, Country: country, Body: sms.NewBody(text)})
 	d.router.Done(c, country, out)
 	if out.Ending == sms.Accepted || out.Ending == sms.Ambiguous {
 		cost := queries.SpendAddParams{AccountID: t.row.AccountID, Country: country, CostMicros: d.o.Spend.price(country)}

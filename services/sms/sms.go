@@ -48,7 +48,9 @@ type Message struct {
 	// It is no personal detail: vendors cannot redact that field.
 	AttemptID uuid.UUID
 	To        phone.Number
-	Body      Body
+	// Country is the number's, ISO 3166-1 alpha-2, "" where it is not known.
+	Country string
+	Body    Body
 	// Validity is how long the code lives yet: a vendor that can be told drops the text
 	// after it. 0 where it does not matter.
 	Validity time.Duration

@@ -45,7 +45,7 @@ func (c *providerTest) Run(ctx context.Context) error {
 	}
 	return c.do(ctx, c.named, func(o *console.Console, actor access.Actor) error {
 		begun := time.Now()
-		out := sendOnce(ctx, by, sms.Message{AttemptID: uuid.New(), To: to, Body: sms.NewBody(testWords)})
+		out := sendOnce(ctx, by, sms.Message{AttemptID: uuid.New(), To: to, Country: to.Country(), Body: sms.NewBody(testWords)})
 		took := time.Since(begun).Round(time.Millisecond)
 		told := o.ProviderTested(context.WithoutCancel(ctx), actor, c.Name, to, out.Ending)
 		fmt.Printf("%s: %s (%s)", c.Name, out.Ending, out.Reason)

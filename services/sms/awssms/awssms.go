@@ -126,9 +126,9 @@ func static(o Options) aws.CredentialsProvider {
 	})
 }
 
-// carrying lets a call carry the one request of an operation.
-func carrying(call *wire.Call) func(*sdk.Options) {
-	return func(o *sdk.Options) { o.HTTPClient = call.Client() }
+// carrying lets a client make the one request of an operation.
+func carrying(client *http.Client) func(*sdk.Options) {
+	return func(o *sdk.Options) { o.HTTPClient = client }
 }
 
 // The keys under which an event brings back what Send wrote.
@@ -144,26 +144,11 @@ const (
 )
 
 // Send implements sms.Sender. The API says nothing of segments; its events do.
-func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
-	judged := false
-	call := wire.Begin(ctx, s.o.Transport, func(a wire.Answer) (err error) {
-		out, err = judge(a)
-		judged = err == nil
-		return err
+func (s *Sender) Send(ctx context.Context, m sms.Message) sms.Outcome {
+	return wire.Send(ctx, s.o.Transport, judge, func(client *http.Client) {
+		// The call has ctx's end already; the SDK, ended before its request, would tell nothing.
+		_, _ = s.client.SendTextMessage(context.WithoutCancel(ctx), s.input(m), carrying(client)) // judge has read what it reads
 	})
-	defer call.End()
-	defer func() {
-		// A panic of the SDK comes after the answer was judged, or has no answer.
-		if recover() != nil && !judged {
-			out = call.Failure()
-		}
-	}()
-	// The call has ctx's end already; the SDK, ended before its request, would tell nothing.
-	_, _ = s.client.SendTextMessage(context.WithoutCancel(ctx), s.input(m), carrying(call)) // judge has read what it reads
-	if !judged {
-		return call.Failure()
-	}
-	return out
 }
 
 func (s *Sender) input(m sms.Message) *sdk.SendTextMessageInput {

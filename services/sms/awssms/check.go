@@ -23,18 +23,13 @@ type spendLimits struct {
 
 // Check implements sms.Checker: it asks how much the account may spend on texts.
 func (s *Sender) Check(ctx context.Context) (account string, err error) {
-	err = errors.New("AWS cannot be reached")
-	call := wire.Begin(ctx, s.o.Transport, func(a wire.Answer) error {
+	err = wire.Check(ctx, s.o.Transport, func(a wire.Answer) (err error) {
 		account, err = limits(a)
 		return err
+	}, func(client *http.Client) {
+		// The call has ctx's end already.
+		_, _ = s.client.DescribeSpendLimits(context.WithoutCancel(ctx), &sdk.DescribeSpendLimitsInput{}, carrying(client))
 	})
-	defer call.End()
-	defer func() {
-		if recover() != nil && !call.Answered() {
-			account, err = "", errors.New("AWS gave an answer that cannot be read")
-		}
-	}()
-	_, _ = s.client.DescribeSpendLimits(context.WithoutCancel(ctx), &sdk.DescribeSpendLimitsInput{}, carrying(call))
 	return account, err
 }
 

@@ -157,7 +157,7 @@ func TestCheckAsksForTheSpendLimit(t *testing.T) {
 		"works":       {want: "at most 50 USD a month"},
 		"another key": {account: carriers.AWSAccount{SecretAccessKey: "another"}, err: "AWS does not take the access key (InvalidSignatureException)"},
 		"broken":      {b: carriers.Behaviour{Mode: carriers.Broken}, err: "AWS answered with HTTP status 500"},
-		"down":        {b: carriers.Behaviour{Mode: carriers.Down}, err: "AWS cannot be reached"},
+		"down":        {b: carriers.Behaviour{Mode: carriers.Down}, err: "the provider cannot be reached: no connection came about"},
 	} {
 		s := carriers.New(carriers.Options{Carriers: []carriers.Carrier{carriers.AWS}, AWS: tc.account})
 		t.Cleanup(s.Close)

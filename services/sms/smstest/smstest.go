@@ -242,7 +242,7 @@ func message(t *testing.T, to, body string) sms.Message {
 	if err != nil {
 		t.Fatalf("%s: %v", to, err)
 	}
-	return sms.Message{AttemptID: uuid.New(), To: n, Body: sms.NewBody(body)}
+	return sms.Message{AttemptID: uuid.New(), To: n, Country: n.Country(), Body: sms.NewBody(body)}
 }
 
 // within is a context that ends with the test, or after d.

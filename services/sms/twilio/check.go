@@ -23,9 +23,8 @@ func (s *Sender) Check(ctx context.Context) (string, error) {
 		Balance  string `json:"balance"`
 		Currency string `json:"currency"`
 	}
-	err := wire.Check(ctx, s.o.Transport, &got, func(c *http.Client) error {
-		_, err := s.api(c).FetchBalance(new(api.FetchBalanceParams))
-		return err
+	err := wire.Check(ctx, s.o.Transport, wire.Into(&got), func(c *http.Client) {
+		_, _ = s.api(c).FetchBalance(new(api.FetchBalanceParams))
 	})
 	if err != nil || !amount.MatchString(got.Balance) || !currency.MatchString(got.Currency) {
 		return "", err

@@ -113,37 +113,21 @@ func (p pointed) SendRequest(method, address string, data url.Values, headers ma
 
 // Send implements sms.Sender. Twilio has no field for a client reference: the attempt is
 // known by its callback address alone.
-func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
-	judged := false
-	call := wire.Begin(ctx, s.o.Transport, func(a wire.Answer) (err error) {
-		out, err = judge(a)
-		judged = err == nil
-		return err
-	})
-	defer call.End()
-	defer func() {
-		// A panic of the SDK comes after the answer was judged, or has no answer.
-		if recover() != nil && !judged {
-			out = call.Failure()
+func (s *Sender) Send(ctx context.Context, m sms.Message) sms.Outcome {
+	return wire.Send(ctx, s.o.Transport, judge, func(client *http.Client) {
+		params := new(api.CreateMessageParams)
+		params.SetTo(m.To.E164())
+		params.SetBody(m.Body.Reveal())
+		if s.o.MessagingServiceSID != "" {
+			params.SetMessagingServiceSid(s.o.MessagingServiceSID)
+		} else {
+			params.SetFrom(s.o.From)
 		}
-	}()
-
-	params := new(api.CreateMessageParams)
-	params.SetTo(m.To.E164())
-	params.SetBody(m.Body.Reveal())
-	if s.o.MessagingServiceSID != "" {
-		params.SetMessagingServiceSid(s.o.MessagingServiceSID)
-	} else {
-		params.SetFrom(s.o.From)
-	}
-	if s.o.Receipts.Enabled() {
-		params.SetStatusCallback(s.o.Receipts.URL(s.o.Name, m.AttemptID))
-	}
-	_, _ = s.api(call.Client()).CreateMessage(params) // judge has read what it reads
-	if !judged {
-		return call.Failure()
-	}
-	return out
+		if s.o.Receipts.Enabled() {
+			params.SetStatusCallback(s.o.Receipts.URL(s.o.Name, m.AttemptID))
+		}
+		_, _ = s.api(client).CreateMessage(params) // judge has read what it reads
+	})
 }
 
 // answer is what is read of a Message (https://www.twilio.com/docs/messaging/api/message-resource)

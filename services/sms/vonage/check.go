@@ -15,14 +15,13 @@ func (s *Sender) Check(ctx context.Context) (string, error) {
 	var got struct {
 		Value *float64 `json:"value"`
 	}
-	err := wire.Check(ctx, s.o.Transport, &got, func(client *http.Client) error {
+	err := wire.Check(ctx, s.o.Transport, wire.Into(&got), func(client *http.Client) {
 		r, err := http.NewRequest(http.MethodGet, s.o.BaseURL+"/account/get-balance", nil)
 		if err != nil {
-			return err
+			return // no request: the address is wrong
 		}
 		r.SetBasicAuth(s.o.APIKey, s.o.APISecret.Reveal())
-		_, err = client.Do(r)
-		return err
+		_, _ = client.Do(r)
 	})
 	if err != nil || got.Value == nil {
 		return "", err

@@ -111,38 +111,22 @@ func New(o Options) (*Sender, error) {
 }
 
 // Send implements sms.Sender.
-func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
-	judged := false
-	call := wire.Begin(ctx, s.o.Transport, func(a wire.Answer) (err error) {
-		out, err = judge(a)
-		judged = err == nil
-		return err
-	})
-	defer call.End()
-	defer func() {
-		// A panic of the SDK comes after the answer was judged, or has no answer.
-		if recover() != nil && !judged {
-			out = call.Failure()
+func (s *Sender) Send(ctx context.Context, m sms.Message) sms.Outcome {
+	return wire.Send(ctx, s.o.Transport, judge, func(client *http.Client) {
+		api := sdk.NewSMSClient(sdk.CreateAuthFromKeySecret(s.o.APIKey, s.o.APISecret.Reveal()))
+		api.Config.HTTPClient = client
+		api.Config.BasePath = s.o.BaseURL + "/sms"
+		opts := sdk.SMSOpts{Type: "text", ClientRef: m.AttemptID.String()}
+		if _, ok := code.Septets(m.Body.Reveal()); !ok {
+			opts.Type = "unicode"
 		}
-	}()
-
-	client := sdk.NewSMSClient(sdk.CreateAuthFromKeySecret(s.o.APIKey, s.o.APISecret.Reveal()))
-	client.Config.HTTPClient = call.Client()
-	client.Config.BasePath = s.o.BaseURL + "/sms"
-	opts := sdk.SMSOpts{Type: "text", ClientRef: m.AttemptID.String()}
-	if _, ok := code.Septets(m.Body.Reveal()); !ok {
-		opts.Type = "unicode"
-	}
-	if s.o.Receipts.Enabled() {
-		opts.StatusReportReq = true
-		opts.Callback = s.o.Receipts.URL(s.o.Name, m.AttemptID)
-	}
-	// The SDK's own reading is not looked at: it checks the first of several messages alone.
-	_, _, _ = client.Send(s.o.From, strings.TrimPrefix(m.To.E164(), "+"), m.Body.Reveal(), opts)
-	if !judged {
-		return call.Failure()
-	}
-	return out
+		if s.o.Receipts.Enabled() {
+			opts.StatusReportReq = true
+			opts.Callback = s.o.Receipts.URL(s.o.Name, m.AttemptID)
+		}
+		// The SDK's own reading is not looked at: it checks the first of several messages alone.
+		_, _, _ = api.Send(s.o.From, strings.TrimPrefix(m.To.E164(), "+"), m.Body.Reveal(), opts)
+	})
 }
 
 // answer is what is read of https://developer.vonage.com/en/api/sms#send-an-sms.

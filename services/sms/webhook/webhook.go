@@ -106,25 +106,16 @@ type request struct {
 }
 
 // Send implements sms.Sender.
-func (s *Sender) Send(ctx context.Context, m sms.Message) (out sms.Outcome) {
-	call := wire.Begin(ctx, s.o.Transport, func(a wire.Answer) (err error) {
-		out, err = judge(a)
-		return err
+func (s *Sender) Send(ctx context.Context, m sms.Message) sms.Outcome {
+	return wire.Send(ctx, s.o.Transport, judge, func(client *http.Client) {
+		if r, err := s.request(m); err == nil {
+			_, _ = client.Do(r) // judge has read the answer
+		}
 	})
-	defer call.End()
-	r, err := s.request(m)
-	if err != nil {
-		return call.Failure()
-	}
-	_, _ = call.Client().Do(r) // judge has read the answer
-	if !call.Answered() {
-		return call.Failure()
-	}
-	return out
 }
 
 func (s *Sender) request(m sms.Message) (*http.Request, error) {
-	doc := request{ID: m.AttemptID.String(), To: m.To.E164(), Country: m.To.Country(), Text: m.Body.Reveal(), ValidSeconds: int(m.Validity / time.Second)}
+	doc := request{ID: m.AttemptID.String(), To: m.To.E164(), Country: m.Country, Text: m.Body.Reveal(), ValidSeconds: int(m.Validity / time.Second)}
 	if s.o.Receipts.Enabled() {
 		doc.ReceiptURL = s.o.Receipts.Base + "/" + s.o.Name
 	}

@@ -67,7 +67,7 @@ func TestExampleOfREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.request(sms.Message{AttemptID: attempt, To: n, Body: sms.NewBody("814723 is your Maple code."), Validity: 5 * time.Minute})
+	r, err := s.request(sms.Message{AttemptID: attempt, To: n, Country: n.Country(), Body: sms.NewBody("814723 is your Maple code."), Validity: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

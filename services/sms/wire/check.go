@@ -18,16 +18,13 @@ var (
 	errOurs        = errors.New("the request could not be made: is the address right?")
 )
 
-// Check makes the one request of an sms.Checker by do, on a Call, and reads the JSON of
-// its answer into v. Its errors are as sms.Checker asks for.
-func Check(ctx context.Context, base http.RoundTripper, v any, do func(*http.Client) error) error {
+// Check makes the one request of an sms.Checker by do, on a Call, and has read judge its
+// answer. Its errors, and read's, are as sms.Checker asks for.
+func Check(ctx context.Context, base http.RoundTripper, read func(Answer) error, do func(*http.Client)) error {
 	var got Answer
 	call := Begin(ctx, base, func(a Answer) error { got = a; return nil })
 	defer call.End()
-	func() {
-		defer func() { _ = recover() }() // an SDK's, of an answer that is judged below
-		_ = do(call.Client())
-	}()
+	call.bear(do)
 	if !call.Answered() {
 		switch call.Failure().Reason {
 		case sms.ReasonMisconfigured:
@@ -39,13 +36,20 @@ func Check(ctx context.Context, base http.RoundTripper, v any, do func(*http.Cli
 		}
 		return errNoSense
 	}
-	switch {
-	case got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden:
-		return errRefusedUs
-	case got.Status != http.StatusOK:
-		return fmt.Errorf("the provider answered with HTTP %d", got.Status)
-	case json.Unmarshal(got.Body, v) != nil:
-		return errNoSense
+	return read(got)
+}
+
+// Into reads an answer's JSON into v, as a Check does where HTTP says all else.
+func Into(v any) func(Answer) error {
+	return func(a Answer) error {
+		switch {
+		case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
+			return errRefusedUs
+		case a.Status != http.StatusOK:
+			return fmt.Errorf("the provider answered with HTTP %d", a.Status)
+		case json.Unmarshal(a.Body, v) != nil:
+			return errNoSense
+		}
+		return nil
 	}
-	return nil
 }
