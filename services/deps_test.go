@@ -18,7 +18,7 @@ const module = "latchkey.dev/services/"
 
 // The layers, from the bottom. What is in none of them is a service.
 var (
-	domain   = []string{"access", "code", "device", "email", "event", "factor", "notice", "phone", "words"}
+	domain   = []string{"access", "code", "device", "email", "event", "factor", "notice", "phone", "routing", "words"}
 	assembly = []string{"bench", "cmd", "e2e", "example", "up"}
 )
 

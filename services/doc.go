@@ -33,6 +33,7 @@
 //	factor         what registers a device besides the password: a text's code, an administrator's
 //	device         what a device is, and when it is another
 //	phone, email   where people are reached
+//	routing        which providers may carry texts to a country, and who is asked first
 //	access         who may do what in an account
 //	notice         what people are told of their sign-in, at which address, and in which words
 //	words          what is said to people, in their languages

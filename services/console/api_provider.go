@@ -8,6 +8,7 @@ import (
 
 	"latchkey.dev/services/access"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/routing"
 )
 
 var (
@@ -36,9 +37,9 @@ func (c *Console) steers() []route {
 	all := []route{
 		{"GET /v1/providers", c.getProviders},
 		{"PUT /v1/providers/{provider}/pin", c.decides(pin)},
-		{"DELETE /v1/providers/{provider}/pin", c.decides(resume(Pin))},
+		{"DELETE /v1/providers/{provider}/pin", c.decides(resume(routing.Pin))},
 		{"PUT /v1/providers/{provider}/drain", c.decides(drain, "force")},
-		{"DELETE /v1/providers/{provider}/drain", c.decides(resume(Drain))},
+		{"DELETE /v1/providers/{provider}/drain", c.decides(resume(routing.Drain))},
 		{"PUT /v1/provider-order", c.putOrder},
 		{"DELETE /v1/provider-order", c.deleteOrder},
 	}

@@ -15,6 +15,7 @@ import (
 	"latchkey.dev/services/event"
 	"latchkey.dev/services/internal/web"
 	"latchkey.dev/services/phone"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/sms"
 )
 
@@ -92,7 +93,7 @@ func (c *Console) Providers(ctx context.Context, by access.Actor) (Providers, er
 		return Providers{}, fmt.Errorf("counting the dispatchers: %w", err)
 	}
 	out := Providers{Providers: c.describe(s, health), Dispatchers: int(dispatchers)}
-	for _, country := range s.countries() {
+	for _, country := range s.Countries() {
 		out.Routes = append(out.Routes, s.route(country))
 	}
 	return out, nil
@@ -116,7 +117,7 @@ func (c *Console) describe(s steering, health []queries.ProviderHealthRow) []Pro
 		if at(r.Provider) == nil {
 			all = append(all, Provider{Name: r.Provider, Rules: []ProviderRule{}, Health: []ProviderHealth{}})
 		}
-		if r.Kind != ruleOrder {
+		if r.Kind != routing.Order {
 			p := at(r.Provider)
 			p.Rules = append(p.Rules, ProviderRule{r.Kind, r.Country, r.SetAt, r.SetBy})
 		}
@@ -130,11 +131,11 @@ func (c *Console) describe(s steering, health []queries.ProviderHealthRow) []Pro
 }
 
 func (s steering) route(country string) ProviderRoute {
-	r := ProviderRoute{Country: country, Providers: s.carriers(country)}
+	r := ProviderRoute{Country: country, Providers: s.Carriers(country)}
 	if r.Providers == nil {
 		r.Providers = []string{}
 	}
-	if _, by := s.order(country); by != nil {
+	if by := s.decision(country); by != nil {
 		r.SetAt, r.SetBy = &by.SetAt, by.SetBy
 	}
 	return r
@@ -142,13 +143,16 @@ func (s steering) route(country string) ProviderRoute {
 
 // steering reads what operators decided.
 func (c *Console) steering(ctx context.Context, db *queries.Queries) (steering, error) {
-	s := steering{routes: c.o.Delivery.Routes}
+	s := steering{Plan: routing.Plan{Routes: c.o.Delivery.Routes}}
 	for _, p := range c.o.Delivery.Providers {
-		s.providers = append(s.providers, p.Name)
+		s.Providers = append(s.Providers, p.Name)
 	}
 	var err error
 	if s.rules, err = db.ProviderRules(ctx); err != nil {
 		return s, fmt.Errorf("reading what was decided of providers: %w", err)
+	}
+	for _, r := range s.rules {
+		s.Rules = append(s.Rules, routing.Rule{Kind: r.Kind, Country: r.Country, Provider: r.Provider})
 	}
 	return s, nil
 }
@@ -178,20 +182,20 @@ func (c *Console) PinProvider(ctx context.Context, by access.Actor, name, countr
 	return c.steer(ctx, by, country, func(db *queries.Queries, s steering) ([]event.Data, error) {
 		where := []string{country}
 		if country == "" {
-			where = s.countries()
+			where = s.Countries()
 		}
-		ordered := slices.ContainsFunc(where, func(c string) bool { order, _ := s.order(c); return slices.Contains(order, name) })
+		ordered := slices.ContainsFunc(where, func(c string) bool { order, _, _ := s.Order(c); return slices.Contains(order, name) })
 		switch {
-		case !slices.Contains(s.providers, name):
+		case !slices.Contains(s.Providers, name):
 			return nil, s.unknown(name)
 		case !ordered:
 			return nil, errNotInOrder
-		case s.drained(name, country):
+		case s.Drained(name, country):
 			return nil, errDrained
-		case len(s.find(Pin, country, name)) > 0:
+		case len(s.Find(routing.Pin, country, name)) > 0:
 			return nil, nil
 		}
-		return []event.Data{event.ProviderPinned{Provider: name, Country: country, By: by.By()}}, setRule(ctx, db, Pin, country, "", by, name)
+		return []event.Data{event.ProviderPinned{Provider: name, Country: country, By: by.By()}}, setRule(ctx, db, routing.Pin, country, "", by, name)
 	})
 }
 
@@ -199,17 +203,17 @@ func (c *Console) PinProvider(ctx context.Context, by access.Actor, name, countr
 // must be forced.
 func (c *Console) DrainProvider(ctx context.Context, by access.Actor, name, country string, force bool) error {
 	return c.steer(ctx, by, country, func(db *queries.Queries, s steering) ([]event.Data, error) {
-		if !slices.Contains(s.providers, name) {
+		if !slices.Contains(s.Providers, name) {
 			return nil, s.unknown(name)
 		}
-		if len(s.find(Drain, country, name)) > 0 {
+		if len(s.Find(routing.Drain, country, name)) > 0 {
 			return nil, nil
 		}
-		forced, err := s.allow(s.with(Drain, country, name, name), force)
+		forced, err := s.allow(s.With(routing.Drain, country, name, name), force)
 		if err != nil {
 			return nil, err
 		}
-		return []event.Data{event.ProviderDrained{Provider: name, Country: country, Forced: forced, By: by.By()}}, setRule(ctx, db, Drain, country, name, by, name)
+		return []event.Data{event.ProviderDrained{Provider: name, Country: country, Forced: forced, By: by.By()}}, setRule(ctx, db, routing.Drain, country, name, by, name)
 	})
 }
 
@@ -217,7 +221,7 @@ func (c *Console) DrainProvider(ctx context.Context, by access.Actor, name, coun
 func (c *Console) ResumeProvider(ctx context.Context, by access.Actor, name, country string, kinds ...string) error {
 	return c.steer(ctx, by, country, func(db *queries.Queries, s steering) ([]event.Data, error) {
 		// What was decided of a provider that is configured no more can be taken away yet.
-		if !slices.Contains(s.providers, name) && !slices.ContainsFunc(s.rules, func(r queries.ProviderRule) bool { return r.Provider == name }) {
+		if !slices.Contains(s.Providers, name) && !slices.ContainsFunc(s.rules, func(r queries.ProviderRule) bool { return r.Provider == name }) {
 			return nil, s.unknown(name)
 		}
 		var gone []string
@@ -245,18 +249,18 @@ func (c *Console) OrderProviders(ctx context.Context, by access.Actor, country s
 			return nil, err
 		}
 		var now []string
-		for _, r := range s.find(ruleOrder, country, "") {
+		for _, r := range s.Find(routing.Order, country, "") {
 			now = append(now, r.Provider)
 		}
 		if slices.Equal(now, names) {
 			return nil, nil
 		}
-		forced, err := s.allow(s.with(ruleOrder, country, "", names...), force)
+		forced, err := s.allow(s.With(routing.Order, country, "", names...), force)
 		if err != nil {
 			return nil, err
 		}
 		told := event.ProviderOrdered{Providers: append([]string{}, names...), Country: country, Forced: forced, By: by.By()}
-		return []event.Data{told}, setRule(ctx, db, ruleOrder, country, "", by, names...)
+		return []event.Data{told}, setRule(ctx, db, routing.Order, country, "", by, names...)
 	})
 }
 
@@ -265,9 +269,9 @@ func (s steering) orderFaults(country string, names []string) error {
 	var f faults
 	for i, name := range names {
 		switch {
-		case !slices.Contains(s.providers, name):
+		case !slices.Contains(s.Providers, name):
 			f.add("providers", "unknown", fmt.Sprintf("%.40q is not configured.", name))
-		case !slices.Contains(s.configured(country), name):
+		case !slices.Contains(s.Configured(country), name):
 			f.add("providers", "not_configured_there", fmt.Sprintf("%s carries nothing to %s by the configuration.", name, country))
 		case slices.Contains(names[:i], name):
 			f.add("providers", "twice", fmt.Sprintf("%s is named twice.", name))
@@ -284,14 +288,14 @@ func (f faults) orderProblem() error {
 // unknown is the problem of a provider that is not configured.
 func (s steering) unknown(name string) error {
 	p := *web.NotFound
-	p.Detail = fmt.Sprintf("There is no provider %.40q. Configured are: %s.", name, strings.Join(s.providers, ", "))
+	p.Detail = fmt.Sprintf("There is no provider %.40q. Configured are: %s.", name, strings.Join(s.Providers, ", "))
 	return &p
 }
 
 // allow reports whether a decision had to be forced, since it leaves nobody to carry texts
 // somewhere; one that was not is refused.
-func (s steering) allow(then steering, force bool) (forced bool, err error) {
-	stranded := s.stranded(then)
+func (s steering) allow(then routing.Plan, force bool) (forced bool, err error) {
+	stranded := s.Stranded(then)
 	if len(stranded) == 0 || force {
 		return len(stranded) > 0, nil
 	}

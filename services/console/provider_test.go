@@ -12,6 +12,7 @@ import (
 	"latchkey.dev/services/device"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/phone"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/sms"
 )
 
@@ -117,20 +118,20 @@ func TestADrainedProviderGetsNothing(t *testing.T) {
 	// One that nobody is stranded by needs no force, though a country has nobody already.
 	d.does("one more", d.DrainProvider(ctx, d.by, "one", "DE", false), "provider.drained")
 
-	d.does("resuming", d.ResumeProvider(ctx, d.by, "two", "", console.Pin, console.Drain), "provider.resumed")
-	d.does("resuming twice", d.ResumeProvider(ctx, d.by, "two", "", console.Pin, console.Drain))
+	d.does("resuming", d.ResumeProvider(ctx, d.by, "two", "", routing.Pin, routing.Drain), "provider.resumed")
+	d.does("resuming twice", d.ResumeProvider(ctx, d.by, "two", "", routing.Pin, routing.Drain))
 	d.asked("a scope's own drain stays", "DE")
 	d.asked("a scope's own pin stays", "AT", "two", "three")
 	rules := d.all().Providers[1].Rules
-	if len(rules) != 2 || rules[0].Rule != console.Drain || rules[0].Country != "DE" || rules[1].Rule != console.Pin || rules[1].Country != "AT" || rules[1].SetBy != "operator:night-shift" || rules[1].SetAt.IsZero() {
+	if len(rules) != 2 || rules[0].Rule != routing.Drain || rules[0].Country != "DE" || rules[1].Rule != routing.Pin || rules[1].Country != "AT" || rules[1].SetBy != "operator:night-shift" || rules[1].SetAt.IsZero() {
 		t.Errorf("in force: %+v", rules)
 	}
-	d.does("only a drain", d.ResumeProvider(ctx, d.by, "two", "DE", console.Drain), "provider.resumed")
+	d.does("only a drain", d.ResumeProvider(ctx, d.by, "two", "DE", routing.Drain), "provider.resumed")
 	if body := d.last("provider.resumed"); !strings.Contains(body, `"country":"DE","rules":["drain"]`) {
 		t.Error(body)
 	}
 	d.asked("resumed", "DE", "two")
-	refused(t, "resuming nobody", d.ResumeProvider(ctx, d.by, "four", "", console.Drain), "not-found")
+	refused(t, "resuming nobody", d.ResumeProvider(ctx, d.by, "four", "", routing.Drain), "not-found")
 	refused(t, "draining nobody", d.DrainProvider(ctx, d.by, "four", "", true), "not-found")
 	refused(t, "no country", d.DrainProvider(ctx, d.by, "two", "XX", true), "bad-query")
 	refused(t, "no country", d.DrainProvider(ctx, d.by, "two", "de", true), "bad-query")
@@ -176,7 +177,7 @@ func TestRulesOfAProviderThatIsConfiguredNoMore(t *testing.T) {
 	if len(all) != 4 || all[3].Name != "gone" || all[3].Configured || len(all[3].Rules) != 1 {
 		t.Errorf("%+v", all)
 	}
-	d.does("resuming it", d.ResumeProvider(t.Context(), d.by, "gone", "", console.Pin, console.Drain), "provider.resumed")
+	d.does("resuming it", d.ResumeProvider(t.Context(), d.by, "gone", "", routing.Pin, routing.Drain), "provider.resumed")
 }
 
 func TestWhatIsKnownOfAProvider(t *testing.T) {
@@ -221,7 +222,7 @@ func TestOnlyOperatorsSteerProviders(t *testing.T) {
 	for _, by := range actors {
 		_, list := d.Providers(ctx, by)
 		for what, err := range map[string]error{"list": list, "pin": d.PinProvider(ctx, by, "one", ""), "drain": d.DrainProvider(ctx, by, "one", "", true),
-			"resume": d.ResumeProvider(ctx, by, "one", "", console.Pin), "order": d.OrderProviders(ctx, by, "", []string{"two"}, true),
+			"resume": d.ResumeProvider(ctx, by, "one", "", routing.Pin), "order": d.OrderProviders(ctx, by, "", []string{"two"}, true),
 			"test": d.ProviderTested(ctx, by, "one", phone.Number{}, sms.Accepted)} {
 			refused(t, string(by.Kind)+" "+string(by.Role)+" "+what, err, "forbidden")
 		}

@@ -19,6 +19,7 @@ import (
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/web"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/up/local"
 )
 
@@ -138,7 +139,7 @@ type providerResume struct {
 // Run takes pin and drain away.
 func (c *providerResume) Run(ctx context.Context) error {
 	return c.decide(ctx, c.Name, func(o *console.Console, by access.Actor, country string) error {
-		return o.ResumeProvider(ctx, by, c.Name, country, console.Pin, console.Drain)
+		return o.ResumeProvider(ctx, by, c.Name, country, routing.Pin, routing.Drain)
 	})
 }
 
@@ -204,7 +205,7 @@ func tellDecision(w io.Writer, all console.Providers, name, country string) erro
 
 // decided says what an operator decided of a provider.
 func decided(r console.ProviderRule) string {
-	did := map[string]string{console.Pin: "pinned", console.Drain: "drained"}[r.Rule]
+	did := map[string]string{routing.Pin: "pinned", routing.Drain: "drained"}[r.Rule]
 	return fmt.Sprintf("%s %s, by %s at %s", did, where(r.Country), r.SetBy, stamp(r.SetAt))
 }
 

@@ -12,6 +12,7 @@ import (
 	"latchkey.dev/services/console"
 	"latchkey.dev/services/internal/config"
 	"latchkey.dev/services/internal/install"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/sms"
 )
 
@@ -29,9 +30,9 @@ func TestProvidersAreToldOf(t *testing.T) {
 	later := at.Add(time.Hour)
 	all := console.Providers{
 		Providers: []console.Provider{
-			{Name: "one", Kind: "vonage", Rate: 30, Configured: true, Rules: []console.ProviderRule{{Rule: console.Drain, Country: "CA", SetAt: at, SetBy: "operator:ada"}},
+			{Name: "one", Kind: "vonage", Rate: 30, Configured: true, Rules: []console.ProviderRule{{Rule: routing.Drain, Country: "CA", SetAt: at, SetBy: "operator:ada"}},
 				Health: []console.ProviderHealth{{Country: "CA", Breaker: "open", BreakerReason: "timeout", BreakerSince: at, Accepted: 40, Typed: 10, DemotedAt: &at, DemotedUntil: &later, ReceiptSeconds: 9}}},
-			{Name: "gone", Rules: []console.ProviderRule{{Rule: console.Pin, SetAt: at, SetBy: "operator"}}},
+			{Name: "gone", Rules: []console.ProviderRule{{Rule: routing.Pin, SetAt: at, SetBy: "operator"}}},
 		},
 		Routes: []console.ProviderRoute{{Providers: []string{"one", "two"}}, {Country: "CA", SetAt: &at, SetBy: "operator"}},
 	}

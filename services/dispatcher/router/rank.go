@@ -32,13 +32,6 @@ const (
 	halfOpenShare = 0.2  // of its texts go to a provider that just began to answer again
 )
 
-// rules are operators' words.
-type rules struct {
-	order map[string][]string // by country
-	pin   map[string]string
-	drain map[key]bool
-}
-
 // candidate is a provider that may be asked.
 type candidate struct {
 	provider string
@@ -60,9 +53,10 @@ const (
 func (r *Router) rank(w Want, now time.Time) (all []candidate, probes []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pin := cmp.Or(r.rules.pin[w.Country], r.rules.pin[""])
-	for _, p := range r.orderOf(w.Country) {
-		if r.rules.drain[key{p, w.Country}] || r.rules.drain[key{p, ""}] {
+	pin := r.plan.Pinned(w.Country)
+	order, _, _ := r.plan.Order(w.Country)
+	for _, p := range order {
+		if r.plan.Drained(p, w.Country) {
 			continue
 		}
 		c := candidate{provider: p, why: Order, turns: w.Turns[p], tier: healthy}
@@ -97,23 +91,6 @@ func (r *Router) rank(w Want, now time.Time) (all []candidate, probes []key) {
 		}
 	}
 	return all, probes
-}
-
-// orderOf is the order for a country: an operator's, else the configured one, of providers
-// that are configured. The lock is held.
-func (r *Router) orderOf(country string) []string {
-	for _, order := range [][]string{r.rules.order[country], r.o.Routes[country], r.rules.order[""]} {
-		var known []string
-		for _, p := range order {
-			if r.paces[p] != nil {
-				known = append(known, p)
-			}
-		}
-		if len(known) > 0 {
-			return known
-		}
-	}
-	return r.names
 }
 
 // lot draws a number from 0 to 1 for a challenge and a provider, the same every time.

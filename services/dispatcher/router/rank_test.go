@@ -8,13 +8,13 @@ import (
 
 	"github.com/google/uuid"
 
-	queries "latchkey.dev/queries/dispatcher"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/sms"
 )
 
 func newRouter(t *testing.T, routes map[string][]string, names ...string) *Router {
 	t.Helper()
-	r := &Router{o: Options{Routes: routes}, names: names, paces: map[string]*pace{}, breakers: map[key]*breaker{}, health: map[key]Health{}}
+	r := &Router{plan: routing.Plan{Providers: names, Routes: routes}, paces: map[string]*pace{}, breakers: map[key]*breaker{}, health: map[key]Health{}}
 	for _, n := range names {
 		r.paces[n] = newPace(0)
 		r.o.Providers = append(r.o.Providers, sms.Provider{Name: n})
@@ -31,9 +31,9 @@ func (r *Router) ranking(w Want) string {
 	return strings.Join(all, " ")
 }
 
-func rule(kind, country string, providers ...string) (rows []queries.RuleReadRow) {
+func rule(kind, country string, providers ...string) (rows []routing.Rule) {
 	for _, p := range providers {
-		rows = append(rows, queries.RuleReadRow{Kind: kind, Country: country, Provider: p})
+		rows = append(rows, routing.Rule{Kind: kind, Country: country, Provider: p})
 	}
 	return rows
 }
@@ -52,7 +52,7 @@ func TestRank(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name  string
-		rules []queries.RuleReadRow
+		rules []routing.Rule
 		spoil func(*Router)
 		turns map[string]int
 		want  string
@@ -81,7 +81,7 @@ func TestRank(t *testing.T) {
 		{"asks to be left alone", nil, func(r *Router) { r.paces["b"].throttled(time.Now(), time.Minute) }, nil, "a:order"},
 	} {
 		r := newRouter(t, map[string][]string{"DE": {"b", "a"}}, "a", "b", "c")
-		r.rules = rulesOf(tc.rules)
+		r.plan.Rules = tc.rules
 		if tc.spoil != nil {
 			tc.spoil(r)
 		}

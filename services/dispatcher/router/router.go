@@ -19,6 +19,7 @@ import (
 
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/internal/run"
+	"latchkey.dev/services/routing"
 	"latchkey.dev/services/sms"
 )
 
@@ -37,14 +38,13 @@ type Router struct {
 	o       Options
 	q       *queries.Queries
 	id      uuid.UUID // of this instance
-	names   []string  // as configured
 	paces   map[string]*pace
 	metrics *metrics
 	loop    *run.Loop
 
 	mu       sync.Mutex
 	breakers map[key]*breaker
-	rules    rules
+	plan     routing.Plan
 	health   map[key]Health
 	writes   chan transition
 }
@@ -75,12 +75,12 @@ func New(o Options) (*Router, error) {
 		return nil, fmt.Errorf("router: naming this instance: %w", err)
 	}
 	r := &Router{o: o, q: queries.New(o.Pool), id: id, paces: map[string]*pace{}, breakers: map[key]*breaker{},
-		health: map[key]Health{}, writes: make(chan transition, 256)}
+		health: map[key]Health{}, plan: routing.Plan{Routes: o.Routes}, writes: make(chan transition, 256)}
 	for _, p := range o.Providers {
-		r.names = append(r.names, p.Name)
+		r.plan.Providers = append(r.plan.Providers, p.Name)
 		r.paces[p.Name] = newPace(p.Rate)
 	}
-	r.metrics = newMetrics(o.Registerer, r.names)
+	r.metrics = newMetrics(o.Registerer, r.plan.Providers)
 	r.loop = run.NewLoop(run.LoopOptions{Name: "router", Every: every, Timeout: 5 * time.Second, RunOnce: r.Once, Log: o.Logger})
 	return r, nil
 }
@@ -206,7 +206,7 @@ func (r *Router) Silence(provider, country string) (after time.Duration, ok bool
 	return r.health[key{provider, country}].silence()
 }
 
-// Done tells how a provider answered. It is for every answer, also of what Rank named.
+// Done tells how a provider answered. It is for every answer, to a notice's text too.
 func (r *Router) Done(c Choice, country string, out sms.Outcome) {
 	now := time.Now()
 	p := r.paces[c.Provider]

@@ -11,6 +11,7 @@ import (
 
 	queries "latchkey.dev/queries/dispatcher"
 	"latchkey.dev/services/internal/store"
+	"latchkey.dev/services/routing"
 )
 
 // read takes over what operators decided and what all instances know.
@@ -26,7 +27,7 @@ func (r *Router) read(ctx context.Context, dbNow time.Time) error {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rules = rulesOf(written)
+	r.plan.Rules = rulesOf(written)
 	for _, row := range known {
 		if r.paces[row.Provider] == nil {
 			continue // configured no more
@@ -37,17 +38,9 @@ func (r *Router) read(ctx context.Context, dbNow time.Time) error {
 	return nil
 }
 
-func rulesOf(rows []queries.RuleReadRow) rules {
-	all := rules{order: map[string][]string{}, pin: map[string]string{}, drain: map[key]bool{}}
+func rulesOf(rows []queries.RuleReadRow) (all []routing.Rule) {
 	for _, w := range rows {
-		switch w.Kind {
-		case "order":
-			all.order[w.Country] = append(all.order[w.Country], w.Provider)
-		case "pin":
-			all.pin[w.Country] = w.Provider
-		case "drain":
-			all.drain[key{w.Provider, w.Country}] = true
-		}
+		all = append(all, routing.Rule{Kind: w.Kind, Country: w.Country, Provider: w.Provider})
 	}
 	return all
 }
@@ -106,7 +99,7 @@ func (r *Router) judgeAll(rows []queries.MeasureRow, now time.Time) (changed []q
 		r.health[k] = h.measured(m)
 	}
 	for country := range countries {
-		order := r.orderOf(country)
+		order, _, _ := r.plan.Order(country)
 		for _, p := range order {
 			k := key{p, country}
 			before, known := r.health[k]
@@ -127,7 +120,7 @@ func (r *Router) judgeAll(rows []queries.MeasureRow, now time.Time) (changed []q
 // others are the providers that may be asked instead of one. The lock is held.
 func (r *Router) others(than string, order []string, country string) (all []Health) {
 	for _, p := range order {
-		if p == than || r.rules.drain[key{p, country}] || r.rules.drain[key{p, ""}] {
+		if p == than || r.plan.Drained(p, country) {
 			continue
 		}
 		if state, _ := r.stateOf(p, country); state == open {
