@@ -215,14 +215,7 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 	if err != nil {
 		return 0, err
 	}
-	turns := st.turns()
-	turns[about.Provider]++
-	follow := followUp(out.Ending, turns, d.router.Rank(about.Country, about.Challenge))
-	if out.Ending == sms.Accepted && freeText(st.attempts, max(about.Text, highestText(st.attempts))) > 0 {
-		if after, ok := d.router.Silence(about.Provider, about.Country); ok {
-			follow = after
-		}
-	}
+	follow := d.follow(st, about, out.Ending)
 	keep, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	followed, err := d.records.Do(keep, record{about: about, account: row.AccountID, prefix: prefix, outcome: out, follow: follow, event: told})
@@ -234,6 +227,22 @@ func (d *Dispatcher) record(ctx context.Context, row *queries.DeliveryReadRow, s
 		return -1, nil // settled, taken for lost and repeated meanwhile, or its receipt decides
 	}
 	return follow, nil
+}
+
+// follow says when to look at a request again after an attempt ended: negative for never,
+// zero for at once. A text that was taken is looked at when its receipt is overdue, if
+// another could be sent.
+func (d *Dispatcher) follow(st state, about event.SMSAttempt, ending sms.Ending) time.Duration {
+	if ending == sms.Accepted {
+		after, ok := d.router.Silence(about.Provider, about.Country)
+		if !ok || freeText(st.attempts, max(about.Text, highestText(st.attempts))) == 0 {
+			return -1
+		}
+		return after
+	}
+	turns := st.turns()
+	turns[about.Provider]++
+	return followUp(ending, turns, d.router.Rank(about.Country, about.Challenge))
 }
 
 // compose opens the number and derives the code, at the last moment.

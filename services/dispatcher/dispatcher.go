@@ -107,6 +107,7 @@ type Dispatcher struct {
 	epochs    *epochs
 
 	receipts map[string]sms.ReceiptParser // by the provider's name
+	sources  bool                         // a provider reports over a connection of its own
 
 	reads    *coalesce.Batcher[Request, *queries.DeliveryReadRow]
 	firsts   *coalesce.Batcher[claim, *queries.DeliveryReadRow]
@@ -134,6 +135,7 @@ func New(o Options) (*Dispatcher, error) {
 	for _, p := range o.Providers {
 		d.providers[p.Name] = p.Sender
 		names = append(names, p.Name)
+		d.sources = d.sources || p.Source != nil
 		if p.Receipts != nil {
 			d.receipts[p.Name] = p.Receipts
 		}

@@ -197,8 +197,8 @@ func (s state) turns() map[string]int {
 	return turns
 }
 
-// followUp says when to look at a request again after a turn ended: negative for never,
-// zero for at once. turns are those of the request by provider, with the one that ended;
+// followUp says when to look at a request again after a turn ended in vain: zero for at
+// once. turns are those of the request by provider, with the one that ended;
 // when all that may be asked had their turn, it backs off.
 func followUp(ending sms.Ending, turns map[string]int, usable []string) time.Duration {
 	round := 0
@@ -206,10 +206,7 @@ func followUp(ending sms.Ending, turns map[string]int, usable []string) time.Dur
 		round = max(round, n)
 	}
 	more := slices.ContainsFunc(usable, func(p string) bool { return turns[p] < round })
-	switch {
-	case ending == sms.Accepted:
-		return -1
-	case ending == sms.RefusedNever, more:
+	if ending == sms.RefusedNever || more {
 		return 0
 	}
 	backoff := min(time.Second<<min(max(round-1, 0), 4), 15*time.Second)

@@ -65,6 +65,7 @@ type account struct {
 type guard struct {
 	d       *Dispatcher
 	stopped atomic.Pointer[map[account]bool]
+	judged  bool
 	swept   time.Time
 
 	full            atomic.Pointer[map[string]bool] // prefixes to which no text goes for now
@@ -89,8 +90,12 @@ func (g *guard) loop() *run.Loop {
 // once finds who reached which level, keeps it for login, and tells what changed; then it
 // looks at the prefixes.
 func (g *guard) once(ctx context.Context) error {
-	if err := g.judge(ctx); err != nil {
-		return fmt.Errorf("judging what was spent: %w", err)
+	// Where nothing is bounded the first turn takes back what an earlier configuration stopped.
+	if bounded := g.d.o.Spend.Hour > 0 || g.d.o.Spend.Day > 0; bounded || !g.judged {
+		if err := g.judge(ctx); err != nil {
+			return fmt.Errorf("judging what was spent: %w", err)
+		}
+		g.judged = true
 	}
 	if err := g.prefixes(ctx); err != nil {
 		return err

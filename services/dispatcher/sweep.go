@@ -46,8 +46,10 @@ func (s *sweep) once(ctx context.Context) error {
 	if err := s.d.q.AttemptSettleClosed(ctx, code.Margin.Seconds()); err != nil {
 		return fmt.Errorf("settling texts of ended challenges: %w", err)
 	}
-	if err := s.d.matchReceipts(ctx); err != nil {
-		return err
+	if s.d.sources { // they alone bring receipts that name no attempt
+		if err := s.d.matchReceipts(ctx); err != nil {
+			return err
+		}
 	}
 	due, err := s.d.q.AttemptDue(ctx, sweepMost)
 	if err != nil {

@@ -18,10 +18,7 @@ func TestDelivery(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d", *seed)
 	h := newHouse(t, rand.New(rand.NewPCG(*seed, 2)), true)
-	for _, fault := range []struct {
-		name string
-		test func(*house, *testing.T)
-	}{
+	h.bear(t, []fault{
 		{"blackhole", (*house).testBlackhole},
 		{"storm", (*house).testStorm},
 		{"throttle", (*house).testThrottle},
@@ -29,19 +26,7 @@ func TestDelivery(t *testing.T) {
 		{"silent_drop", (*house).testSilentDrop},
 		{"lies", (*house).testLies},
 		{"all_down", (*house).testAllDown},
-	} {
-		ok := t.Run(fault.name, func(t *testing.T) {
-			outer := h.t
-			h.t = t
-			defer func() { h.t = outer }()
-			begun := time.Now()
-			fault.test(h, t)
-			t.Logf("took %v", time.Since(begun).Round(100*time.Millisecond))
-		})
-		if !ok {
-			t.Fatalf("after %s failed, the rest would tell little", fault.name)
-		}
-	}
+	})
 }
 
 // steady has people sign in, rate of them a second, and type the code of the first text

@@ -29,10 +29,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	t.Logf("seed %d", *seed)
 	h := newHouse(t, rand.New(rand.NewPCG(*seed, 0)), false)
-	for _, fault := range []struct {
-		name string
-		test func(*house, *testing.T)
-	}{
+	h.bear(t, []fault{
 		{"carriers", (*house).testCarriers},
 		{"dispatcher_killed", (*house).testDispatcherKilled},
 		{"killed_midway", (*house).testKilledMidway},
@@ -40,7 +37,18 @@ func TestFaults(t *testing.T) {
 		{"bus_down", (*house).testBusDown},
 		{"bus_wiped", (*house).testBusWiped},
 		{"secrecy", (*house).testSecrecy},
-	} {
+	})
+}
+
+// fault is what a house bears.
+type fault struct {
+	name string
+	test func(*house, *testing.T)
+}
+
+// bear tests one fault after the other, until one was not borne.
+func (h *house) bear(t *testing.T, faults []fault) {
+	for _, fault := range faults {
 		ok := t.Run(fault.name, func(t *testing.T) {
 			outer := h.t
 			h.t = t
